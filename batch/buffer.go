@@ -1,0 +1,116 @@
+package batch
+
+import (
+	"slices"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+)
+
+// A Buffer is memory for one collection at a time. [Copy] and [Part.Copy]
+// fill it; what it held before is overwritten, and what the new content does
+// not overwrite is zeroed. Filled again and again with collections of the same
+// shape, it allocates nothing.
+//
+// The zero value is ready to use. A Buffer must not be copied, and its
+// methods and the functions that fill it must not be called concurrently.
+type Buffer struct {
+	collection metricdata.ResourceMetrics
+	points     int
+
+	scopes    arena[metricdata.ScopeMetrics]
+	metrics   arena[metricdata.Metrics]
+	ints      numberArenas[int64]
+	floats    numberArenas[float64]
+	summaries arena[metricdata.SummaryDataPoint]
+	counts    arena[uint64]
+	bounds    arena[float64]
+	quantiles arena[metricdata.QuantileValue]
+	attrs     arena[attribute.KeyValue]
+	ids       arena[byte]
+
+	// The bounds that were copied last, and from where: the points of a
+	// histogram nearly always share them, so they are stored once.
+	lastBounds, lastBoundsSource []float64
+}
+
+// numberArenas holds the memory of the types that exist once for each type of
+// number.
+type numberArenas[N int64 | float64] struct {
+	points       arena[metricdata.DataPoint[N]]
+	histograms   arena[metricdata.HistogramDataPoint[N]]
+	exponentials arena[metricdata.ExponentialHistogramDataPoint[N]]
+	exemplars    arena[metricdata.Exemplar[N]]
+}
+
+// Collection returns what the buffer was last filled with. It belongs to the
+// buffer and is valid until the buffer is filled again.
+func (b *Buffer) Collection() *metricdata.ResourceMetrics { return &b.collection }
+
+// Points returns the number of data points in the collection.
+func (b *Buffer) Points() int { return b.points }
+
+// Cap returns for how many data points, of all types together, the buffer has
+// memory.
+func (b *Buffer) Cap() int {
+	return len(b.summaries.chunk) + b.ints.cap() + b.floats.cap()
+}
+
+func (a *numberArenas[N]) cap() int {
+	return len(a.points.chunk) + len(a.histograms.chunk) + len(a.exponentials.chunk)
+}
+
+// memory is an arena of any type.
+type memory interface {
+	rewind()
+	trim()
+}
+
+// each calls f on every arena.
+func (b *Buffer) each(f func(memory)) {
+	f(&b.scopes)
+	f(&b.metrics)
+	f(&b.ints.points)
+	f(&b.ints.histograms)
+	f(&b.ints.exponentials)
+	f(&b.ints.exemplars)
+	f(&b.floats.points)
+	f(&b.floats.histograms)
+	f(&b.floats.exponentials)
+	f(&b.floats.exemplars)
+	f(&b.summaries)
+	f(&b.counts)
+	f(&b.bounds)
+	f(&b.quantiles)
+	f(&b.attrs)
+	f(&b.ids)
+}
+
+// begin empties the buffer for new content.
+func (b *Buffer) begin() {
+	b.each(memory.rewind)
+	b.points = 0
+}
+
+// end zeroes what the former content left behind.
+func (b *Buffer) end() {
+	b.lastBounds, b.lastBoundsSource = nil, nil
+	b.each(memory.trim)
+}
+
+// cloneBounds copies the bounds of a histogram, unless they equal the ones
+// before: then the points share one copy.
+func (b *Buffer) cloneBounds(src []float64) []float64 {
+	if len(src) == 0 || len(src) != len(b.lastBounds) {
+		return b.keepBounds(src)
+	}
+	if &src[0] != &b.lastBoundsSource[0] && !slices.Equal(src, b.lastBoundsSource) {
+		return b.keepBounds(src)
+	}
+	return b.lastBounds
+}
+
+func (b *Buffer) keepBounds(src []float64) []float64 {
+	b.lastBounds, b.lastBoundsSource = b.bounds.clone(src), src
+	return b.lastBounds
+}

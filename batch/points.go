@@ -1,0 +1,40 @@
+package batch
+
+import "go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+// Points returns the number of data points in rm. An aggregation of an unknown
+// kind counts as one, a missing one (nil) as none. rm may be nil.
+func Points(rm *metricdata.ResourceMetrics) int {
+	if rm == nil {
+		return 0
+	}
+	n := 0
+	for i := range rm.ScopeMetrics {
+		n += scopePoints(&rm.ScopeMetrics[i])
+	}
+	return n
+}
+
+func scopePoints(sm *metricdata.ScopeMetrics) int {
+	n := 0
+	for i := range sm.Metrics {
+		data := sm.Metrics[i].Data
+		n += kindOf(data).points(data)
+	}
+	return n
+}
+
+// Unknown returns the first metric in rm whose aggregation is of a kind that
+// this package does not know, or nil. Such data is passed on as it is: nothing
+// of it is copied, split or joined.
+func Unknown(rm *metricdata.ResourceMetrics) *metricdata.Metrics {
+	for i := range rm.ScopeMetrics {
+		metrics := rm.ScopeMetrics[i].Metrics
+		for j := range metrics {
+			if kindOf(metrics[j].Data) == unknownKind {
+				return &metrics[j]
+			}
+		}
+	}
+	return nil
+}

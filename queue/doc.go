@@ -1,0 +1,14 @@
+// Package queue holds the collections that wait for delivery.
+//
+// [Queue] is the contract between the exporter, which puts collections in,
+// takes them out and says how they ended, and whatever keeps them in the
+// meantime. [NewMemory] returns the one that the exporter uses by default;
+// others may keep collections on disk or with a message broker. Package
+// queuetest holds the tests that every implementation has to pass.
+//
+// What a full queue does is its [Overflow] policy. Other systems answer that
+// question in many ways: the log SDK of OpenTelemetry drops the oldest, the
+// trace SDK drops the newest or blocks, Prometheus makes its producer back
+// off, VictoriaMetrics spills to disk. There is no right answer for all, so
+// there is a choice.
+package queue

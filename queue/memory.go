@@ -1,0 +1,280 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/asyncmetric/asyncmetric/batch"
+)
+
+// Memory is a [Queue] in memory, bounded in data points.
+//
+// A Put is one critical section, its copy included. That makes acceptance,
+// order, overflow and every counter one decision, and lets Take put in what a
+// blocked call brought, on that call's behalf: a blocked Put is either done or
+// not, so no wake-up can be lost and nothing granted has to be given back. The
+// lock is held for as long as copying or evicting takes, and never while
+// anything waits or a function of the observer runs.
+type Memory struct {
+	maxPoints int
+	overflow  Overflow
+	observer  Observer      // set before the queue is used
+	ready     chan struct{} // capacity 1
+
+	mu       sync.Mutex
+	waiting  *Ring[*entry]
+	inFlight []*entry // in the order of their positions
+	blocked  *Ring[*blockedPut]
+	barriers []*barrier
+	spare    spareBuffers
+	last     uint64 // the position of the newest entry
+	stats    Stats  // but for Oldest
+	sealed   bool
+}
+
+var _ Queue = (*Memory)(nil)
+
+// NewMemory returns an empty queue in which at most maxPoints data points
+// wait, at least 1; entries in flight come on top. It allocates for what is
+// queued, not for the bound.
+func NewMemory(maxPoints int, overflow Overflow) (*Memory, error) {
+	if maxPoints < 1 {
+		return nil, fmt.Errorf("queue: bound of %d data points: must be at least 1", maxPoints)
+	}
+	if !overflow.Valid() {
+		return nil, fmt.Errorf("queue: unknown overflow policy %v", overflow)
+	}
+	return &Memory{
+		maxPoints: maxPoints,
+		overflow:  overflow,
+		observer:  Observer{Dropped: func(Drop) {}, Failed: func(error) {}},
+		ready:     make(chan struct{}, 1),
+		waiting:   NewRing[*entry](0), // bounded by the points in it
+		blocked:   NewRing[*blockedPut](0),
+	}, nil
+}
+
+// Observe implements [Queue].
+func (m *Memory) Observe(o Observer) { m.observer = o }
+
+// Ready implements [Queue].
+func (m *Memory) Ready() <-chan struct{} { return m.ready }
+
+// Durable implements [Queue]: what is in memory does not outlive it.
+func (m *Memory) Durable() bool { return false }
+
+// Put implements [Queue].
+func (m *Memory) Put(ctx context.Context, rm *metricdata.ResourceMetrics) error {
+	dropped, blocked, err := m.put(ctx, rm)
+	if dropped > 0 {
+		m.observer.Dropped(Drop{Points: dropped, Reason: ReasonOverflow, Err: ErrFull})
+	}
+	if blocked != nil {
+		return m.await(ctx, blocked)
+	}
+	return err
+}
+
+// put does all of Put that needs the lock. It returns the number of data
+// points dropped, and the call to wait for if it has to.
+func (m *Memory) put(
+	ctx context.Context, rm *metricdata.ResourceMetrics,
+) (dropped int, blocked *blockedPut, err error) {
+	points := batch.Points(rm)
+
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.sealed {
+		return 0, nil, ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, nil, err
+	}
+	if points == 0 {
+		return 0, nil, nil
+	}
+	if !m.fits(points) || m.blocked.Len() > 0 {
+		switch m.overflow {
+		case Block:
+			return 0, m.block(rm, points), nil
+		case DropNewest:
+			m.stats.Accepted += uint64(points)
+			m.stats.Dropped += uint64(points)
+			return points, nil, ErrFull
+		case DropOldest:
+			dropped = m.evict(points)
+		}
+	}
+	m.push(rm, points)
+	return dropped, nil, nil
+}
+
+// fits reports whether a collection of so many points may wait now.
+func (m *Memory) fits(points int) bool {
+	return m.waiting.Len() == 0 || m.waitingPoints()+points <= m.maxPoints
+}
+
+func (m *Memory) waitingPoints() int { return m.stats.Queued - m.stats.InFlight }
+
+// push adds a copy of rm to what waits.
+func (m *Memory) push(rm *metricdata.ResourceMetrics, points int) {
+	buffer := m.spare.get(points)
+	batch.Copy(buffer, rm)
+	now := time.Now()
+	m.last++
+	m.waiting.Push(&entry{
+		queue:    m,
+		buffer:   buffer,
+		position: m.last,
+		oldest:   now,
+		newest:   now,
+	})
+	m.stats.Accepted += uint64(points)
+	m.stats.Queued += points
+	m.stats.Collections++
+	m.signal()
+}
+
+// evict drops the oldest collections that wait until there is room for so many
+// points, and returns how many it dropped.
+func (m *Memory) evict(points int) (dropped int) {
+	for !m.fits(points) {
+		e, _ := m.waiting.Pop()
+		dropped += e.Points()
+		m.end(e, 0, e.Points())
+	}
+	return dropped
+}
+
+// end accounts for the end of an entry and reuses its memory.
+func (m *Memory) end(e *entry, exported, dropped int) {
+	m.stats.Exported += uint64(exported)
+	m.stats.Dropped += uint64(dropped)
+	m.stats.Queued -= e.Points()
+	m.stats.Collections--
+	m.spare.put(e.buffer)
+	e.buffer = nil
+	m.passBarriers()
+}
+
+func (m *Memory) signal() {
+	select {
+	case m.ready <- struct{}{}:
+	default: // the signal that is there already says the same
+	}
+}
+
+// Take implements [Queue]. It never waits.
+func (m *Memory) Take(context.Context) (Entry, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e, ok := m.waiting.Pop()
+	switch {
+	case ok:
+		m.stats.InFlight += e.Points()
+		m.inFlight = append(m.inFlight, e)
+		m.admit()
+		return e, nil
+	case m.sealed:
+		return nil, ErrClosed
+	default:
+		return nil, ErrEmpty
+	}
+}
+
+// Last implements [Queue].
+func (m *Memory) Last() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.last
+}
+
+// Stats implements [Queue].
+func (m *Memory) Stats() Stats {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.stats
+	if e := m.oldest(); e != nil {
+		s.Oldest = e.oldest
+	}
+	return s
+}
+
+// oldest returns the entry with the lowest position that has not ended.
+func (m *Memory) oldest() *entry {
+	switch {
+	case len(m.inFlight) > 0:
+		return m.inFlight[0]
+	case m.waiting.Len() > 0:
+		return m.waiting.At(0)
+	default:
+		return nil
+	}
+}
+
+// Seal implements [Queue].
+func (m *Memory) Seal() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.sealed = true
+	m.refuseBlocked()
+	m.signal()
+}
+
+// Close implements [Queue]. It drops what waits.
+func (m *Memory) Close() error {
+	m.Seal()
+	if dropped := m.dropWaiting(); dropped > 0 {
+		m.observer.Dropped(Drop{Points: dropped, Reason: ReasonShutdown, Err: ErrClosed})
+	}
+	return nil
+}
+
+func (m *Memory) dropWaiting() (dropped int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for m.waiting.Len() > 0 {
+		e, _ := m.waiting.Pop()
+		dropped += e.Points()
+		m.end(e, 0, e.Points())
+	}
+	m.spare = spareBuffers{}
+	return dropped
+}
+
+// entry is a collection in a Memory queue. The queue's lock protects buffer,
+// which is nil once the entry has ended.
+type entry struct {
+	queue          *Memory
+	buffer         *batch.Buffer
+	position       uint64
+	oldest, newest time.Time // when its oldest and newest part were accepted
+}
+
+func (e *entry) Collection() *metricdata.ResourceMetrics { return e.buffer.Collection() }
+func (e *entry) Points() int                             { return e.buffer.Points() }
+func (e *entry) Position() uint64                        { return e.position }
+func (e *entry) Accepted() time.Time                     { return e.newest }
+
+func (e *entry) Settle(exported, dropped int) error {
+	m := e.queue
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := slices.Index(m.inFlight, e)
+	if i < 0 {
+		return fmt.Errorf("queue: the collection at position %d has been settled before", e.position)
+	}
+	if exported < 0 || dropped < 0 || exported+dropped != e.Points() {
+		return fmt.Errorf("queue: %d exported and %d dropped data points do not make up the %d of the collection",
+			exported, dropped, e.Points())
+	}
+	m.inFlight = slices.Delete(m.inFlight, i, i+1)
+	m.stats.InFlight -= e.Points()
+	m.end(e, exported, dropped)
+	return nil
+}

@@ -1,0 +1,42 @@
+package queue
+
+import "fmt"
+
+// Overflow is what a queue does with a new collection for which it has no
+// room. The zero value is not a policy.
+type Overflow int
+
+const (
+	// DropOldest drops waiting collections, the oldest first, until there is
+	// room. Choose it when fresh data is worth more than old data.
+	DropOldest Overflow = iota + 1
+
+	// DropNewest refuses the new collection with [ErrFull], and counts it as
+	// dropped. Note that a PeriodicReader whose Export failed does not call the
+	// exporter's ForceFlush: a full queue then makes MeterProvider.ForceFlush
+	// return before anything is flushed.
+	DropNewest
+
+	// Block makes Put wait for room, until its context ends. Waiting calls get
+	// room in the order in which they came, so a large collection is not
+	// overtaken for ever by small ones. Choose it when the reader may be held
+	// up, but nothing may be lost while it can wait.
+	Block
+)
+
+// String returns the name of the policy.
+func (o Overflow) String() string {
+	switch o {
+	case DropOldest:
+		return "DropOldest"
+	case DropNewest:
+		return "DropNewest"
+	case Block:
+		return "Block"
+	default:
+		return fmt.Sprintf("Overflow(%d)", int(o))
+	}
+}
+
+// Valid reports whether o is one of the policies.
+func (o Overflow) Valid() bool { return o >= DropOldest && o <= Block }

@@ -1,0 +1,42 @@
+package queue
+
+import "github.com/asyncmetric/asyncmetric/batch"
+
+const (
+	// maxSpare is how many buffers are kept for reuse. A reader whose
+	// collections are delivered before the next one comes needs one, a slow
+	// backend a second; the others are for several readers at once.
+	maxSpare = 4
+
+	// maxSpareRatio is how many times larger than the newest collection a
+	// buffer may be and still be kept, so that one extraordinary collection
+	// does not occupy memory for ever.
+	maxSpareRatio = 4
+)
+
+// spareBuffers keeps the memory of collections that have ended for the next
+// ones.
+type spareBuffers struct {
+	buffers []*batch.Buffer
+	points  int // in the newest collection
+}
+
+// get returns a buffer for a collection of so many points.
+func (s *spareBuffers) get(points int) *batch.Buffer {
+	s.points = points
+	n := len(s.buffers)
+	if n == 0 {
+		return new(batch.Buffer)
+	}
+	b := s.buffers[n-1]
+	s.buffers[n-1] = nil
+	s.buffers = s.buffers[:n-1]
+	return b
+}
+
+// put takes a buffer that is no longer used.
+func (s *spareBuffers) put(b *batch.Buffer) {
+	if len(s.buffers) < maxSpare && b.Cap() <= maxSpareRatio*s.points {
+		s.buffers = append(s.buffers, b)
+	}
+}

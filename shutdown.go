@@ -1,0 +1,122 @@
+package asyncmetric
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/otel/sdk/metric"
+
+	"github.com/asyncmetric/asyncmetric/queue"
+)
+
+// cleanUpTime is what Shutdown keeps of the time it has for ending what could
+// not be delivered, at most: the inner exporter gets it to heed the
+// cancellation of its call, to be flushed and to shut down.
+const cleanUpTime = 100 * time.Millisecond
+
+// Shutdown refuses further Exports, delivers what is queued, repeating what
+// fails, and then flushes the inner exporter and shuts it down, once. Shortly
+// before the deadline of ctx, a tenth of the time it gives but at most 100 ms,
+// or when ctx is cancelled, it gives up: it cancels the export under way, and
+// what has not been delivered is counted as dropped, with the reason shutdown,
+// or left to the next process if the queue is durable. Without a deadline in
+// ctx, the one of [WithDrainTimeout] applies.
+//
+// Shutdown returns within ctx even if the inner exporter does not; only when
+// ctx is cancelled, or has ended from the start, the inner exporter is given
+// 100 ms to return. What remains to be done is then done in the background, when the
+// call of the inner exporter returns.
+//
+// It returns all errors joined: those of the batches that were delivered
+// meanwhile, those of the inner exporter, and, if not everything was
+// delivered, one that says how many data points were not and wraps the error
+// of ctx. Further calls wait for the same end under their own ctx and return
+// metric.ErrExporterShutdown.
+func (e *Exporter) Shutdown(ctx context.Context) error {
+	ctx, cancel := e.withDrainTimeout(ctx)
+	defer cancel()
+	if !e.isDown.CompareAndSwap(false, true) {
+		return e.awaitEnd(ctx)
+	}
+	d := e.delivery
+	f := d.flushes.begin()
+	defer d.flushes.end(f)
+
+	d.closing <- ctx
+	e.queue.Seal()
+	gaveUp := e.awaitDrain(ctx)
+	var closeErr error
+	if e.isEnded() {
+		closeErr = d.closeErr
+	} else {
+		// The inner exporter holds up the delivery goroutine, which will do the
+		// rest. What waits need not wait for that.
+		closeErr = e.queue.Close()
+	}
+	e.drops.reportRest()
+	return errors.Join(d.flushes.result(f), e.undelivered(gaveUp), closeErr)
+}
+
+// awaitEnd waits for the end that another call of Shutdown brings about.
+func (e *Exporter) awaitEnd(ctx context.Context) error {
+	select {
+	case <-e.delivery.done:
+		return metric.ErrExporterShutdown
+	case <-ctx.Done():
+		return fmt.Errorf("%w, but has not ended yet: %w", metric.ErrExporterShutdown, ctx.Err())
+	}
+}
+
+// awaitDrain waits until delivery has ended, and stops it when the time is
+// over. It returns nil if it did not have to, else the error of ctx.
+func (e *Exporter) awaitDrain(ctx context.Context) error {
+	deadline, _ := ctx.Deadline() // withDrainTimeout sees to it that there is one
+	left := time.Until(deadline)
+	giveUp := time.NewTimer(left - min(left/10, cleanUpTime))
+	defer giveUp.Stop()
+
+	select {
+	case <-e.delivery.done:
+		return nil
+	case <-giveUp.C:
+	case <-ctx.Done():
+	}
+	e.delivery.stop(errDrainOver)
+
+	err := context.DeadlineExceeded
+	if ctx.Err() != nil {
+		err = ctx.Err()
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
+		defer cancel()
+	}
+	select {
+	case <-e.delivery.done:
+	case <-ctx.Done():
+	}
+	return err
+}
+
+func (e *Exporter) isEnded() bool {
+	select {
+	case <-e.delivery.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// undelivered returns an error if Shutdown leaves data points undelivered:
+// dropped, still in the hands of the inner exporter, or kept by the queue.
+func (e *Exporter) undelivered(cause error) error {
+	n := e.drops.shutdown.Load() + int64(e.queue.Stats().Queued)
+	if n == 0 {
+		return nil
+	}
+	if cause == nil {
+		cause = queue.ErrClosed // by someone else, before the drain was over
+	}
+	return fmt.Errorf("asyncmetric: shutdown: %d data points were not delivered: %w", n, cause)
+}

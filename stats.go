@@ -1,0 +1,57 @@
+package asyncmetric
+
+import "time"
+
+// Stats describes an [Exporter] at one instant. All but Retries are taken
+// together, so at any time
+//
+//	Accepted == Exported + Dropped + Coalesced + Queued
+type Stats struct {
+	// Accepted counts the data points that Export took, with those that
+	// queue.DropNewest then refused.
+	Accepted uint64
+	// Exported counts the data points that the inner exporter delivered.
+	Exported uint64
+	// Dropped counts the data points that were given up.
+	Dropped uint64
+	// Coalesced counts the data points that were taken up by another one on
+	// overflow, so that their value is not lost.
+	Coalesced uint64
+
+	// Queued is the number of data points that are still to be delivered,
+	// InFlight included.
+	Queued int
+	// InFlight is the number of data points in the collection that is being
+	// delivered, until all of it has ended.
+	InFlight int
+
+	// Retries counts the attempts that repeated an earlier one.
+	Retries uint64
+	// QueuedCollections is the number of collections that are still to be
+	// delivered, the one in flight included.
+	QueuedCollections int
+	// OldestAge is how long ago the oldest of them was exported; zero if there
+	// is none.
+	OldestAge time.Duration
+}
+
+// Stats returns the counters and sizes of this instant. It does not wait for
+// the inner exporter, also after Shutdown.
+func (e *Exporter) Stats() Stats {
+	retries := e.delivery.retries.Load()
+	q := e.queue.Stats()
+	s := Stats{
+		Accepted:          q.Accepted,
+		Exported:          q.Exported,
+		Dropped:           q.Dropped,
+		Coalesced:         q.Coalesced,
+		Queued:            q.Queued,
+		InFlight:          q.InFlight,
+		Retries:           retries,
+		QueuedCollections: q.Collections,
+	}
+	if !q.Oldest.IsZero() {
+		s.OldestAge = max(0, time.Since(q.Oldest))
+	}
+	return s
+}

@@ -43,9 +43,13 @@ func DefaultClassify(err error) (retry bool, after time.Duration) {
 
 // isTransient recognises what fails between here and the server.
 func isTransient(err error) bool {
-	var netErr net.Error
-	if errors.As(err, &netErr) {
-		return true
+	for e := range chain(err) {
+		if _, ok := e.(syscall.Errno); ok {
+			continue // every errno has the methods of a net.Error, "no space left" too
+		}
+		if _, ok := e.(net.Error); ok {
+			return true
+		}
 	}
 	for _, target := range []error{
 		context.DeadlineExceeded,

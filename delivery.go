@@ -27,10 +27,9 @@ type delivery struct {
 	config *config
 	drops  *drops
 
-	flushes  *flushes             // the calls of ForceFlush and Shutdown under way
-	requests chan *innerFlush     // to be served between two attempts
-	closing  chan context.Context // capacity 1: the context of the first Shutdown
-	retries  atomic.Uint64
+	flushes *flushes             // the calls of ForceFlush and Shutdown under way
+	closing chan context.Context // capacity 1: the context of the first Shutdown
+	retries atomic.Uint64
 
 	ctx  context.Context // ends when delivery must stop, with the reason as its cause
 	stop context.CancelCauseFunc
@@ -46,15 +45,14 @@ type delivery struct {
 // startDelivery starts the goroutine.
 func startDelivery(inner metric.Exporter, q queue.Queue, c *config, d *drops) *delivery {
 	dl := &delivery{
-		inner:    inner,
-		queue:    q,
-		config:   c,
-		drops:    d,
-		flushes:  newFlushes(),
-		requests: make(chan *innerFlush),
-		closing:  make(chan context.Context, 1),
-		done:     make(chan struct{}),
-		unknown:  make(map[string]struct{}),
+		inner:   inner,
+		queue:   q,
+		config:  c,
+		drops:   d,
+		flushes: newFlushes(),
+		closing: make(chan context.Context, 1),
+		done:    make(chan struct{}),
+		unknown: make(map[string]struct{}),
 	}
 	dl.ctx, dl.stop = context.WithCancelCause(context.Background())
 	go dl.run()
@@ -73,7 +71,7 @@ func (d *delivery) run() {
 func (d *delivery) drain() {
 	trouble := d.config.retry.backOff()
 	for d.ctx.Err() == nil {
-		d.serve()
+		d.flushInner()
 		entry, err := d.queue.Take(d.ctx)
 		switch {
 		case err == nil:
@@ -92,26 +90,12 @@ func (d *delivery) drain() {
 	}
 }
 
-// serve flushes the inner exporter if someone waits for that.
-func (d *delivery) serve() {
-	select {
-	case r := <-d.requests:
-		d.flushInner(r)
-	default:
-	}
-}
-
-func (d *delivery) flushInner(r *innerFlush) {
-	r.result <- d.call(r.ctx, "ForceFlush", d.inner.ForceFlush)
-}
-
 // idle waits until there may be something to do, or until timeout.
 func (d *delivery) idle(timeout <-chan time.Time) {
 	select {
 	case <-d.queue.Ready():
 	case <-timeout:
-	case r := <-d.requests:
-		d.flushInner(r)
+	case <-d.flushes.wake:
 	case <-d.ctx.Done():
 	}
 }
@@ -123,8 +107,8 @@ func (d *delivery) awaitShutdown() context.Context {
 		select {
 		case ctx := <-d.closing:
 			return ctx
-		case r := <-d.requests:
-			d.flushInner(r)
+		case <-d.flushes.wake:
+			d.flushInner()
 		}
 	}
 }

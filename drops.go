@@ -31,16 +31,18 @@ func newDrops(c *config) *drops {
 	return &drops{hook: c.onDrop, handler: c.errorHandler}
 }
 
-// overflowed is told of every drop that the queue decides on, mostly overflow.
-func (d *drops) overflowed(drop Drop) {
+// byQueue is told of every drop that the queue decides on.
+func (d *drops) byQueue(drop Drop) {
+	if drop.Reason == queue.ReasonShutdown {
+		drop.Err = errDrainOver // why it came to that
+		d.announce(drop)        // Shutdown returns it
+		return
+	}
 	d.announce(drop)
-	switch drop.Reason {
-	case queue.ReasonShutdown: // Shutdown returns it
-	case queue.ReasonOverflow:
-		if points := d.unreportedOverflow(drop.Points); points > 0 {
-			d.handler.Handle(dropError(Drop{Points: points, Reason: drop.Reason, Err: drop.Err}))
-		}
-	default:
+	if drop.Reason == queue.ReasonOverflow {
+		drop.Points = d.unreportedOverflow(drop.Points)
+	}
+	if drop.Points > 0 {
 		d.handler.Handle(dropError(drop))
 	}
 }

@@ -52,7 +52,7 @@ func New(inner metric.Exporter, opts ...Option) (*Exporter, error) {
 		}
 	}
 	e := &Exporter{inner: inner, config: c, queue: q, drops: newDrops(&c)}
-	q.Observe(queue.Observer{Dropped: e.drops.overflowed, Failed: c.errorHandler.Handle})
+	q.Observe(queue.Observer{Dropped: e.drops.byQueue, Failed: c.errorHandler.Handle})
 	e.delivery = startDelivery(inner, q, &e.config, e.drops)
 	return e, nil
 }

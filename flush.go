@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"go.opentelemetry.io/otel/sdk/metric"
 )
@@ -31,48 +32,42 @@ func (e *Exporter) ForceFlush(ctx context.Context) error {
 		return e.flushError(ctx.Err())
 	}
 
-	f := e.delivery.flushes.begin()
-	defer e.delivery.flushes.end(f)
+	f := &flush{ctx: ctx, flushed: make(chan error, 1)}
+	fs := e.delivery.flushes
+	fs.begin(f)
+	defer fs.end(f)
 	last := e.queue.Last()
-	e.delivery.flushes.limit(f, last)
+	f.position.Store(last)
 
-	if err := e.queue.Wait(ctx, last); err != nil {
-		return errors.Join(e.delivery.flushes.result(f), e.flushError(err))
+	err := e.queue.Wait(ctx, last)
+	if err != nil {
+		err = e.flushError(err)
+	} else {
+		f.passed.Store(true)
+		fs.signal()
+		err = e.awaitInner(f)
 	}
-	err := e.flushInner(ctx)
+	return errors.Join(fs.result(f), err)
+}
+
+// awaitInner waits until the inner exporter has been flushed, or shut down,
+// which comes after a flush.
+func (e *Exporter) awaitInner(f *flush) error {
+	var err error
+	select {
+	case err = <-f.flushed:
+	case <-e.delivery.done:
+	case <-f.ctx.Done():
+		return e.flushError(f.ctx.Err())
+	}
 	if e.drops.shutdown.Load() > 0 {
 		err = errors.Join(err, metric.ErrExporterShutdown) // what was waited for may be among it
 	}
-	return errors.Join(e.delivery.flushes.result(f), err)
-}
-
-// flushInner has the delivery goroutine flush the inner exporter. When that
-// goroutine is about to end, it does so anyway.
-func (e *Exporter) flushInner(ctx context.Context) error {
-	r := &innerFlush{ctx: ctx, result: make(chan error, 1)}
-	select {
-	case e.delivery.requests <- r:
-	case <-e.delivery.done:
-		return nil
-	case <-ctx.Done():
-		return e.flushError(ctx.Err())
-	}
-	select {
-	case err := <-r.result:
-		return err
-	case <-ctx.Done():
-		return e.flushError(ctx.Err())
-	}
+	return err
 }
 
 func (e *Exporter) flushError(err error) error {
 	return fmt.Errorf("asyncmetric: flush ended with %d data points still queued: %w", e.queue.Stats().Queued, err)
-}
-
-// innerFlush asks the delivery goroutine to flush the inner exporter.
-type innerFlush struct {
-	ctx    context.Context
-	result chan error // capacity 1: delivery never waits for a caller that has left
 }
 
 // maxFlushErrors is how many errors one flush keeps; of more it keeps the
@@ -80,44 +75,43 @@ type innerFlush struct {
 const maxFlushErrors = 16
 
 // A flush is a call of ForceFlush or Shutdown that waits for collections to
-// end. The lock of flushes protects it.
+// end. While it is under way, the delivery goroutine hurries for it and gives
+// it the errors of what it waits for.
 type flush struct {
-	position uint64 // the last collection that it waits for
-	hurried  bool   // it has cut a back-off short
-	errs     []error
-	more     int // errors beyond maxFlushErrors
+	ctx     context.Context
+	flushed chan error // capacity 1: the result of flushing the inner exporter; nil if that is not wanted
+
+	position atomic.Uint64 // of the last collection that it waits for
+	passed   atomic.Bool   // all of those have ended
+
+	// Owned by the delivery goroutine.
+	served  bool // the inner exporter has been flushed for it
+	hurried bool // it has cut a back-off short
+
+	// Protected by the lock of flushes.
+	errs []error
+	more int // errors beyond maxFlushErrors
 }
 
 // flushes are the flushes under way.
 type flushes struct {
-	begun chan struct{} // capacity 1: signals a new flush to delivery in a back-off
+	wake chan struct{} // capacity 1: tells delivery of one that began or passed
 
 	mu     sync.Mutex
 	active []*flush
 }
 
-func newFlushes() *flushes { return &flushes{begun: make(chan struct{}, 1)} }
+func newFlushes() *flushes { return &flushes{wake: make(chan struct{}, 1)} }
 
-// begin adds a flush that waits for everything until limit is called. It
+// begin adds a flush that waits for everything until it gets a position. It
 // begins before the position of the newest collection is read, so that no
 // error between the two is missed.
-func (fs *flushes) begin() *flush {
-	f := &flush{position: math.MaxUint64}
+func (fs *flushes) begin(f *flush) {
+	f.position.Store(math.MaxUint64)
 	fs.mu.Lock()
 	fs.active = append(fs.active, f)
 	fs.mu.Unlock()
-	select {
-	case fs.begun <- struct{}{}:
-	default:
-	}
-	return f
-}
-
-// limit says that f waits for collections up to position.
-func (fs *flushes) limit(f *flush, position uint64) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	f.position = position
+	fs.signal()
 }
 
 func (fs *flushes) end(f *flush) {
@@ -126,33 +120,33 @@ func (fs *flushes) end(f *flush) {
 	fs.active = slices.DeleteFunc(fs.active, func(other *flush) bool { return other == f })
 }
 
+func (fs *flushes) signal() {
+	select {
+	case fs.wake <- struct{}{}:
+	default: // the signal that is there already says the same
+	}
+}
+
+// list returns the flushes under way.
+func (fs *flushes) list() []*flush {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return slices.Clone(fs.active)
+}
+
 // failed gives err to the flushes that wait for the collection at position.
 func (fs *flushes) failed(position uint64, err error) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	for _, f := range fs.active {
 		switch {
-		case f.position < position:
+		case f.position.Load() < position:
 		case len(f.errs) < maxFlushErrors:
 			f.errs = append(f.errs, err)
 		default:
 			f.more++
 		}
 	}
-}
-
-// hurry reports whether a flush waits for the collection at position that has
-// not cut a back-off short yet, and lets it.
-func (fs *flushes) hurry(position uint64) bool {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	hurry := false
-	for _, f := range fs.active {
-		if f.position >= position && !f.hurried {
-			f.hurried, hurry = true, true
-		}
-	}
-	return hurry
 }
 
 // result returns the errors of the batches that f waited for.
@@ -165,3 +159,37 @@ func (fs *flushes) result(f *flush) error {
 	}
 	return errors.Join(errs...)
 }
+
+// hurry reports whether a flush waits for the collection at position that has
+// not cut a back-off short yet, and lets it.
+func (d *delivery) hurry(position uint64) bool {
+	hurry := false
+	for _, f := range d.flushes.list() {
+		if f.position.Load() >= position && !f.hurried {
+			f.hurried, hurry = true, true
+		}
+	}
+	return hurry
+}
+
+// flushInner flushes the inner exporter for the flushes that wait for nothing
+// else. They may not have noticed yet: asking the queue here, and not only
+// waiting until they have, keeps the next collection from coming in between.
+func (d *delivery) flushInner() {
+	for _, f := range d.flushes.list() {
+		if f.served || f.flushed == nil || f.ctx.Err() != nil {
+			continue
+		}
+		if f.passed.Load() || d.queue.Wait(endedContext, f.position.Load()) == nil {
+			f.served = true
+			f.flushed <- d.call(f.ctx, "ForceFlush", d.inner.ForceFlush)
+		}
+	}
+}
+
+// endedContext makes Wait answer at once.
+var endedContext = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()

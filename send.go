@@ -157,16 +157,15 @@ func (d *delivery) pause(wait time.Duration, position uint64, backOff backoff.Ba
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for d.ctx.Err() == nil {
-		if d.flushes.hurry(position) {
+		d.flushInner()
+		if d.hurry(position) {
 			backOff.Reset()
 			return true
 		}
 		select {
 		case <-timer.C:
 			return true
-		case <-d.flushes.begun:
-		case r := <-d.requests:
-			d.flushInner(r)
+		case <-d.flushes.wake:
 		case <-d.ctx.Done():
 		}
 	}

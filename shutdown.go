@@ -41,7 +41,8 @@ func (e *Exporter) Shutdown(ctx context.Context) error {
 		return e.awaitEnd(ctx)
 	}
 	d := e.delivery
-	f := d.flushes.begin()
+	f := &flush{ctx: ctx}
+	d.flushes.begin(f)
 	defer d.flushes.end(f)
 
 	d.closing <- ctx

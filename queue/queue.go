@@ -70,8 +70,9 @@ type Queue interface {
 	Last() uint64
 
 	// Wait blocks until every collection accepted at a position up to and
-	// including the given one has ended, or returns the error of ctx. It
-	// returns [ErrClosed] if Close keeps such a collection for the next
+	// including the given one has ended, or returns the error of ctx. If they
+	// have ended already, it returns nil also when ctx has. It returns
+	// [ErrClosed] if Close keeps such a collection for the next
 	// process.
 	Wait(ctx context.Context, position uint64) error
 

@@ -1,0 +1,121 @@
+package asyncmetric_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/asyncmetric/asyncmetric"
+	"github.com/asyncmetric/asyncmetric/internal/metrictest"
+	"github.com/asyncmetric/asyncmetric/queue"
+)
+
+// printer stands for the exporter of your backend.
+func printer() metric.Exporter {
+	return &metrictest.Exporter{
+		OnExport: func(_ context.Context, rm *metricdata.ResourceMetrics) error {
+			for _, sm := range rm.ScopeMetrics {
+				for _, m := range sm.Metrics {
+					fmt.Println(m.Name, m.Data.(metricdata.Sum[int64]).DataPoints[0].Value)
+				}
+			}
+			return nil
+		},
+	}
+}
+
+func Example() {
+	ctx := context.Background()
+	exporter, err := asyncmetric.New(printer()) // around the exporter that you have
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return
+	}
+	reader := metric.NewPeriodicReader(exporter)
+	provider := metric.NewMeterProvider(metric.WithReader(reader))
+
+	requests, _ := provider.Meter("shop").Int64Counter("requests")
+	requests.Add(ctx, 3)
+
+	// Delivers what is queued, within the time of its context.
+	if err := provider.Shutdown(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	// Output: requests 3
+}
+
+func ExampleNew() {
+	exporter, err := asyncmetric.New(printer(),
+		asyncmetric.WithMaxQueueSize(1_000_000),
+		asyncmetric.WithExportTimeout(10*time.Second),
+		asyncmetric.WithOnDrop(func(d asyncmetric.Drop) { fmt.Println(d.Points, d.Reason) }),
+	)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(exporter.Shutdown(context.Background()))
+	// Output: <nil>
+}
+
+func ExampleNew_invalid() {
+	_, err := asyncmetric.New(printer(), asyncmetric.WithMaxQueueSize(0))
+	fmt.Println(err)
+	fmt.Println(errors.Is(err, asyncmetric.ErrInvalidOption))
+	// Output:
+	// asyncmetric: invalid option: WithMaxQueueSize(0): must be at least 1
+	// true
+}
+
+func ExampleWithOverflow() {
+	// The reader waits when the queue is full, instead of losing anything.
+	exporter, err := asyncmetric.New(printer(), asyncmetric.WithOverflow(queue.Block))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(exporter.Shutdown(context.Background()))
+	// Output: <nil>
+}
+
+func ExampleRetry() {
+	errQuota := errors.New("quota used up")
+	exporter, err := asyncmetric.New(printer(), asyncmetric.WithRetry(asyncmetric.Retry{
+		MaxElapsedTime: time.Hour,
+		Jitter:         0.2,
+		Classify: func(err error) (bool, time.Duration) {
+			if errors.Is(err, errQuota) {
+				return true, time.Minute
+			}
+			return asyncmetric.DefaultClassify(err)
+		},
+	}))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(exporter.Shutdown(context.Background()))
+	// Output: <nil>
+}
+
+func ExampleExporter_Stats() {
+	exporter, err := asyncmetric.New(printer())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx := context.Background()
+	_ = exporter.Export(ctx, metrictest.Numbers(2, 7))
+	_ = exporter.ForceFlush(ctx)
+	s := exporter.Stats()
+	fmt.Println(s.Accepted, s.Exported, s.Dropped, s.Queued)
+	_ = exporter.Shutdown(ctx)
+	// Output:
+	// sum.0 7
+	// 2 2 0 0
+}

@@ -1,0 +1,254 @@
+package asyncmetric_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/asyncmetric/asyncmetric"
+	"github.com/asyncmetric/asyncmetric/internal/metrictest"
+)
+
+// slow returns an OnExport that takes so long.
+func slow(d time.Duration) func(context.Context, *metricdata.ResourceMetrics) error {
+	return func(context.Context, *metricdata.ResourceMetrics) error {
+		time.Sleep(d)
+		return nil
+	}
+}
+
+func TestFlushDeliversThenFlushesTheInnerExporter(t *testing.T) {
+	inner := &metrictest.Exporter{}
+	e, _ := start(t, inner)
+	export(t, e, 1, 2)
+	require.NoError(t, e.ForceFlush(t.Context()))
+	assert.Equal(t, []string{"Export", "Export", "ForceFlush"}, inner.Calls())
+	shutdown(t, e, inner)
+}
+
+// Under constant load, a flush that waited for an empty queue would never end.
+func TestFlushDoesNotWaitForWhatComesLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &metrictest.Exporter{OnExport: slow(10 * time.Second)}
+		e, _ := start(t, inner)
+		export(t, e, 1, 2)
+		go func() {
+			for v := int64(3); v < 100; v++ {
+				time.Sleep(time.Second)
+				assert.NoError(t, e.Export(context.Background(), metrictest.Numbers(1, v)))
+			}
+		}()
+		begin := time.Now()
+		require.NoError(t, e.ForceFlush(t.Context()))
+		assert.Equal(t, 20*time.Second, time.Since(begin))
+		assert.Equal(t, []string{"Export", "Export", "ForceFlush"}, inner.Calls()[:3])
+		assert.NotZero(t, e.Stats().Queued)
+
+		elapse(time.Hour)
+		shutdown(t, e, inner)
+	})
+}
+
+func TestFlushCutsABackOffShort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var at []time.Duration
+		inner := &metrictest.Exporter{OnExport: failing(&at, errTransient, errTransient, errTransient)}
+		e, _ := start(t, inner, asyncmetric.WithRetry(asyncmetric.Retry{
+			InitialInterval: 10 * time.Second, MaxInterval: time.Hour, Multiplier: 10,
+		}))
+		export(t, e, 1)
+		elapse(15 * time.Second) // it has failed at 0 and 10 s, and is to be tried at 110 s
+		assert.NoError(t, e.ForceFlush(t.Context()))
+		s := time.Second
+		assert.Equal(t, []time.Duration{0, 10 * s, 15 * s, 25 * s}, at, "at once, then with delays that start anew")
+		shutdown(t, e, inner)
+	})
+}
+
+func TestFlushCutsTheBackOffOfABatchThatWasUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		attempts := 0
+		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
+			time.Sleep(time.Second)
+			if attempts++; attempts == 1 {
+				return errTransient
+			}
+			return nil
+		}}
+		e, _ := start(t, inner, asyncmetric.WithRetry(asyncmetric.Retry{InitialInterval: time.Minute, MaxInterval: time.Hour}))
+		export(t, e, 1)
+		synctest.Wait()
+		begin := time.Now()
+		require.NoError(t, e.ForceFlush(t.Context()))
+		assert.Equal(t, 2*time.Second, time.Since(begin))
+		shutdown(t, e, inner)
+	})
+}
+
+// One that has ended must not make a later batch skip its back-off.
+func TestFlushHurriesOnlyWhatItWaitsFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var at []time.Duration
+		inner := &metrictest.Exporter{OnExport: failing(&at, errTransient)}
+		e, _ := start(t, inner, fixed)
+		require.NoError(t, e.ForceFlush(t.Context()))
+		export(t, e, 1)
+		elapse(time.Minute)
+		assert.Equal(t, []time.Duration{0, time.Second}, at)
+		shutdown(t, e, inner)
+	})
+}
+
+func TestCancelledFlushKeepsTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		inner := &metrictest.Exporter{OnExport: g.stuck}
+		e, r := start(t, inner)
+		export(t, e, 1, 2, 3)
+		begin := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		err := e.ForceFlush(ctx)
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.ErrorContains(t, err, "3 data points still queued")
+		assert.Equal(t, 5*time.Second, time.Since(begin))
+		assert.Equal(t, 3, e.Stats().Queued)
+
+		cancel()
+		err = e.ForceFlush(ctx)
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Zero(t, inner.Count("ForceFlush"))
+
+		close(g.open)
+		shutdown(t, e, inner)
+		assert.Equal(t, []int64{1, 2, 3}, metrictest.Values(inner.Delivered()))
+		assert.Empty(t, r.dropped())
+	})
+}
+
+func TestFlushWithoutDeadlineIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		inner := &metrictest.Exporter{OnExport: g.stuck}
+		e, _ := start(t, inner, asyncmetric.WithDrainTimeout(17*time.Second))
+		export(t, e, 1)
+		begin := time.Now()
+		assert.ErrorIs(t, e.ForceFlush(context.Background()), context.DeadlineExceeded)
+		assert.Equal(t, 17*time.Second, time.Since(begin))
+		close(g.open)
+		shutdown(t, e, inner)
+	})
+}
+
+func TestFlushReturnsTheErrorsOfItsBatchesOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		errs := map[int64]error{1: errors.New("one"), 2: errors.New("two"), 3: errors.New("three"), 5: errors.New("five")}
+		inner := &metrictest.Exporter{OnExport: func(_ context.Context, rm *metricdata.ResourceMetrics) error {
+			time.Sleep(time.Second)
+			return errs[metrictest.Value(rm)]
+		}}
+		e, _ := start(t, inner)
+		export(t, e, 1)
+		elapse(time.Minute) // 1 has ended before the flush
+		export(t, e, 2, 3, 4)
+		synctest.Wait()
+		result := make(chan error, 1)
+		go func() { result <- e.ForceFlush(context.Background()) }()
+		synctest.Wait()
+		export(t, e, 5)
+		err := <-result
+		assert.ErrorIs(t, err, errs[2])
+		assert.ErrorIs(t, err, errs[3])
+		assert.NotErrorIs(t, err, errs[1])
+		assert.NotErrorIs(t, err, errs[5])
+		elapse(time.Minute)
+		assert.NoError(t, e.ForceFlush(t.Context()), "errors are returned once")
+		shutdown(t, e, inner)
+	})
+}
+
+func TestFlushReturnsBoundedErrors(t *testing.T) {
+	g := newGate()
+	inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
+		_ = g.pass(context.Background())
+		return errPermanent
+	}}
+	synctest.Test(t, func(t *testing.T) {
+		g = newGate()
+		e, _ := start(t, inner)
+		for v := range int64(100) {
+			export(t, e, v)
+		}
+		result := make(chan error, 1)
+		go func() { result <- e.ForceFlush(context.Background()) }()
+		synctest.Wait()
+		close(g.open)
+		assert.ErrorContains(t, <-result, "and 84 further errors")
+		shutdown(t, e, inner)
+	})
+}
+
+func TestFlushReturnsTheInnerError(t *testing.T) {
+	broken := errors.New("broken")
+	inner := &metrictest.Exporter{OnForceFlush: func(context.Context) error { return broken }}
+	e, _ := start(t, inner)
+	assert.ErrorIs(t, e.ForceFlush(t.Context()), broken)
+	assert.ErrorIs(t, e.Shutdown(t.Context()), broken, "which Shutdown flushes too")
+	assert.Equal(t, 1, inner.Count("Shutdown"))
+}
+
+// A flush is served while a later collection waits to be tried again.
+func TestFlushReachesTheInnerExporterDuringABackOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &metrictest.Exporter{OnExport: func(_ context.Context, rm *metricdata.ResourceMetrics) error {
+			if metrictest.Value(rm) == 2 {
+				return errTransient
+			}
+			time.Sleep(time.Second)
+			return nil
+		}}
+		e, _ := start(t, inner, asyncmetric.WithRetry(asyncmetric.Retry{InitialInterval: time.Hour, MaxInterval: time.Hour}))
+		export(t, e, 1)
+		result := make(chan error, 1)
+		go func() { result <- e.ForceFlush(context.Background()) }()
+		synctest.Wait()
+		export(t, e, 2)
+		begin := time.Now()
+		assert.NoError(t, <-result)
+		assert.Equal(t, time.Second, time.Since(begin))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		assert.ErrorIs(t, e.Shutdown(ctx), context.DeadlineExceeded)
+	})
+}
+
+func TestFlushAfterShutdown(t *testing.T) {
+	inner := &metrictest.Exporter{}
+	e, _ := start(t, inner)
+	shutdown(t, e, inner)
+	assert.Equal(t, metric.ErrExporterShutdown, e.ForceFlush(t.Context()))
+}
+
+func TestConcurrentFlushesAllEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &metrictest.Exporter{OnExport: slow(time.Second)}
+		e, _ := start(t, inner)
+		results := make(chan error, 20)
+		for v := range int64(20) {
+			export(t, e, v)
+			go func() { results <- e.ForceFlush(context.Background()) }()
+		}
+		for range 20 {
+			assert.NoError(t, <-results)
+		}
+		assert.Equal(t, 20, inner.Count("ForceFlush"))
+		shutdown(t, e, inner)
+	})
+}

@@ -1,0 +1,85 @@
+package asyncmetric_test
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/asyncmetric/asyncmetric"
+	"github.com/asyncmetric/asyncmetric/internal/metrictest"
+	"github.com/asyncmetric/asyncmetric/queue"
+)
+
+func TestNewOfNilIsAnError(t *testing.T) {
+	e, err := asyncmetric.New(nil)
+	assert.ErrorContains(t, err, "nil")
+	assert.Nil(t, e)
+}
+
+func TestInvalidOptionsAreNamed(t *testing.T) {
+	memory, err := queue.NewMemory(1, queue.Block)
+	require.NoError(t, err)
+	retry := func(r asyncmetric.Retry) asyncmetric.Option { return asyncmetric.WithRetry(r) }
+	for want, opts := range map[string][]asyncmetric.Option{
+		"WithMaxQueueSize(0): must be at least 1":        {asyncmetric.WithMaxQueueSize(0)},
+		"WithOverflow(Overflow(9)): must be one of":      {asyncmetric.WithOverflow(9)},
+		"WithOverflow(Overflow(0)): must be one of":      {asyncmetric.WithOverflow(0)},
+		"WithMaxExportBatchSize(-1): must be at least 1": {asyncmetric.WithMaxExportBatchSize(-1)},
+		"WithExportTimeout(0s): must be above 0":         {asyncmetric.WithExportTimeout(0)},
+		"WithDrainTimeout(-1s): must be above 0":         {asyncmetric.WithDrainTimeout(-time.Second)},
+		"WithQueue(nil)":                                 {asyncmetric.WithQueue(nil)},
+		"WithErrorHandler(nil)":                          {asyncmetric.WithErrorHandler(nil)},
+		"WithOnDrop(nil)":                                {asyncmetric.WithOnDrop(nil)},
+		"option 2 of New is nil":                         {asyncmetric.WithoutRetry(), nil},
+		"WithMaxQueueSize concerns the queue in memory":  {asyncmetric.WithQueue(memory), asyncmetric.WithMaxQueueSize(5)},
+		"WithOverflow concerns the queue in memory":      {asyncmetric.WithOverflow(queue.Block), asyncmetric.WithQueue(memory)},
+		"InitialInterval is -1ns: must be above 0":       {retry(asyncmetric.Retry{InitialInterval: -1})},
+		"MaxInterval is 30s: must be at least InitialInterval (1m0s)": {
+			retry(asyncmetric.Retry{InitialInterval: time.Minute}),
+		},
+		"MaxElapsedTime is -1ns":             {retry(asyncmetric.Retry{MaxElapsedTime: -1})},
+		"Multiplier is 0.5":                  {retry(asyncmetric.Retry{Multiplier: 0.5})},
+		"Multiplier is NaN":                  {retry(asyncmetric.Retry{Multiplier: math.NaN()})},
+		"Multiplier is +Inf":                 {retry(asyncmetric.Retry{Multiplier: math.Inf(1)})},
+		"Jitter is 1.5: must be from 0 to 1": {retry(asyncmetric.Retry{Jitter: 1.5})},
+		"Jitter is NaN":                      {retry(asyncmetric.Retry{Jitter: math.NaN()})},
+	} {
+		e, err := asyncmetric.New(&metrictest.Exporter{}, opts...)
+		assert.ErrorIs(t, err, asyncmetric.ErrInvalidOption, want)
+		assert.ErrorContains(t, err, want)
+		assert.Nil(t, e)
+	}
+}
+
+func TestAllInvalidOptionsAreNamedAtOnce(t *testing.T) {
+	_, err := asyncmetric.New(&metrictest.Exporter{},
+		asyncmetric.WithMaxQueueSize(-3), asyncmetric.WithExportTimeout(-1), asyncmetric.WithRetry(asyncmetric.Retry{Jitter: 2}))
+	assert.ErrorContains(t, err, "WithMaxQueueSize(-3)")
+	assert.ErrorContains(t, err, "WithExportTimeout(-1ns)")
+	assert.ErrorContains(t, err, "Jitter is 2")
+}
+
+func TestLastOfTheRetryOptionsCounts(t *testing.T) {
+	inner := &metrictest.Exporter{}
+	e, _ := start(t, inner, asyncmetric.WithoutRetry(), asyncmetric.WithRetry(asyncmetric.Retry{}))
+	shutdown(t, e, inner)
+}
+
+func TestQueueIsReplacedAndClosed(t *testing.T) {
+	q, err := queue.NewMemory(2, queue.DropOldest)
+	require.NoError(t, err)
+	g := newGate()
+	inner := &metrictest.Exporter{OnExport: g.stuck}
+	e, r := start(t, inner, asyncmetric.WithQueue(q))
+	export(t, e, 1)
+	<-g.arrived
+	export(t, e, 2, 3, 4)
+	assert.Equal(t, 1, r.dropped()[asyncmetric.ReasonOverflow], "the bound is that of the queue")
+	assert.Equal(t, 3, q.Stats().Queued)
+	close(g.open)
+	shutdown(t, e, inner)
+	assert.ErrorIs(t, q.Put(t.Context(), metrictest.Numbers(1, 1)), queue.ErrClosed)
+}

@@ -1,0 +1,129 @@
+package asyncmetric_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/attribute"
+	otelmetric "go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/asyncmetric/asyncmetric"
+	"github.com/asyncmetric/asyncmetric/internal/metrictest"
+)
+
+func deltas(metric.InstrumentKind) metricdata.Temporality { return metricdata.DeltaTemporality }
+
+// totals adds up the points of the delta sums and histograms in rms.
+func totals(rms []*metricdata.ResourceMetrics) (counted int64, recorded uint64) {
+	for _, rm := range rms {
+		for _, sm := range rm.ScopeMetrics {
+			for _, m := range sm.Metrics {
+				switch data := m.Data.(type) {
+				case metricdata.Sum[int64]:
+					for _, p := range data.DataPoints {
+						counted += p.Value
+					}
+				case metricdata.Histogram[float64]:
+					for _, p := range data.DataPoints {
+						recorded += p.Count
+					}
+				}
+			}
+		}
+	}
+	return counted, recorded
+}
+
+// The real SDK counts, from several goroutines, while the backend fails half of
+// the time: nothing is lost and nothing arrives twice.
+func TestPipelineLosesNothing(t *testing.T) {
+	calls := 0
+	inner := &metrictest.Exporter{
+		OnTemporality: deltas,
+		OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
+			if calls++; calls%2 == 1 {
+				return errTransient
+			}
+			return nil
+		},
+	}
+	e, r := start(t, inner, asyncmetric.WithMaxExportBatchSize(3),
+		asyncmetric.WithRetry(asyncmetric.Retry{InitialInterval: time.Microsecond}))
+	// The reader collects when it is flushed. Were it to collect on its own at
+	// the moment of Shutdown, it would cancel that collection and lose it.
+	provider := metric.NewMeterProvider(metric.WithReader(metric.NewPeriodicReader(e, metric.WithInterval(time.Hour))))
+	meter := provider.Meter("test")
+	counter, err := meter.Int64Counter("counter")
+	require.NoError(t, err)
+	histogram, err := meter.Float64Histogram("histogram")
+	require.NoError(t, err)
+
+	const writers, each = 4, 2000
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			for i := range each {
+				set := otelmetric.WithAttributes(attribute.Int("writer", w), attribute.Int("i", i%5))
+				counter.Add(context.Background(), 2, set)
+				histogram.Record(context.Background(), float64(i), set)
+				if i%100 == 0 {
+					assert.NoError(t, provider.ForceFlush(context.Background()))
+				}
+			}
+		})
+	}
+	wg.Wait()
+	require.NoError(t, provider.Shutdown(t.Context()))
+
+	counted, recorded := totals(inner.Delivered())
+	assert.Equal(t, int64(2*writers*each), counted)
+	assert.Equal(t, uint64(writers*each), recorded)
+	assert.Empty(t, r.dropped())
+	assertSettled(t, e.Stats())
+	assert.Zero(t, inner.Overlaps())
+	assert.Equal(t, 1, inner.Count("Shutdown"))
+}
+
+// The bare exporter would be held up for as long as the backend.
+func TestPipelineCollectsWhileTheBackendIsStuck(t *testing.T) {
+	g := newGate()
+	inner := &metrictest.Exporter{OnTemporality: deltas, OnExport: g.stuck}
+	e, _ := start(t, inner)
+	reader := metric.NewPeriodicReader(e, metric.WithInterval(time.Millisecond))
+	provider := metric.NewMeterProvider(metric.WithReader(reader))
+	counter, err := provider.Meter("test").Int64Counter("counter")
+	require.NoError(t, err)
+	counter.Add(t.Context(), 1)
+	<-g.arrived
+	for e.Stats().QueuedCollections < 10 {
+		counter.Add(t.Context(), 1) // there is something to collect again
+	}
+	close(g.open)
+	require.NoError(t, provider.Shutdown(t.Context()))
+	assert.GreaterOrEqual(t, len(inner.Delivered()), 10)
+}
+
+func TestSelectorsDecideWhatTheSDKCollects(t *testing.T) {
+	inner := &metrictest.Exporter{
+		OnTemporality: deltas,
+		OnAggregation: func(metric.InstrumentKind) metric.Aggregation {
+			return metric.AggregationBase2ExponentialHistogram{MaxSize: 160, MaxScale: 20}
+		},
+	}
+	e, _ := start(t, inner)
+	provider := metric.NewMeterProvider(metric.WithReader(metric.NewPeriodicReader(e)))
+	histogram, err := provider.Meter("test").Float64Histogram("histogram")
+	require.NoError(t, err)
+	histogram.Record(t.Context(), 1)
+	require.NoError(t, provider.Shutdown(t.Context()))
+	require.Len(t, inner.Delivered(), 1)
+	data := inner.Delivered()[0].ScopeMetrics[0].Metrics[0].Data
+	require.IsType(t, metricdata.ExponentialHistogram[float64]{}, data)
+	assert.Equal(t, metricdata.DeltaTemporality, data.(metricdata.ExponentialHistogram[float64]).Temporality)
+}

@@ -1,0 +1,277 @@
+package asyncmetric_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/asyncmetric/asyncmetric"
+	"github.com/asyncmetric/asyncmetric/internal/metrictest"
+)
+
+func TestShutdownDrainsThenShutsTheInnerExporterDown(t *testing.T) {
+	inner := &metrictest.Exporter{}
+	e, r := start(t, inner)
+	export(t, e, 1, 2, 3)
+	require.NoError(t, e.Shutdown(t.Context()))
+	assert.Equal(t, []string{"Export", "Export", "Export", "ForceFlush", "Shutdown"}, inner.Calls())
+	assert.Empty(t, r.dropped())
+	assertSettled(t, e.Stats())
+}
+
+func TestShutdownRepeatsWhatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var at []time.Duration
+		inner := &metrictest.Exporter{OnExport: failing(&at, errTransient, errTransient, errTransient)}
+		e, _ := start(t, inner, asyncmetric.WithRetry(asyncmetric.Retry{InitialInterval: 5 * time.Second, Multiplier: 2}))
+		export(t, e, 1, 2)
+		elapse(2 * time.Second)
+		require.NoError(t, e.Shutdown(t.Context()))
+		s := time.Second
+		assert.Equal(t, []time.Duration{0, 2 * s, 7 * s, 17 * s, 17 * s}, at, "at once, then with delays that start anew")
+	})
+}
+
+// outage is an inner exporter whose backend is away: it waits for its context
+// and returns the cause.
+func outage(causes chan<- error) func(context.Context, *metricdata.ResourceMetrics) error {
+	return func(ctx context.Context, _ *metricdata.ResourceMetrics) error {
+		<-ctx.Done()
+		causes <- context.Cause(ctx)
+		return ctx.Err()
+	}
+}
+
+func TestShutdownEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		causes := make(chan error, 10)
+		inner := &metrictest.Exporter{OnExport: outage(causes)}
+		e, r := start(t, inner, asyncmetric.WithMaxExportBatchSize(2))
+		export(t, e, 1)
+		require.NoError(t, e.Export(t.Context(), metrictest.Numbers(10, 2)))
+
+		begin := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		err := e.Shutdown(ctx)
+		assert.Equal(t, 4900*time.Millisecond, time.Since(begin), "a little is kept for the rest")
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.ErrorContains(t, err, "11 data points were not delivered")
+		assert.ErrorContains(t, <-causes, "the time for Shutdown is over")
+		assert.Equal(t, []string{"Export", "ForceFlush", "Shutdown"}, inner.Calls(), "before Shutdown returned")
+		assert.Equal(t, map[asyncmetric.DropReason]int{asyncmetric.ReasonShutdown: 11}, r.dropped())
+		assertSettled(t, e.Stats())
+		assert.Empty(t, r.errors(), "Shutdown has returned it")
+	})
+}
+
+func TestShutdownDuringABackOffEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error { return errTransient }}
+		e, r := start(t, inner)
+		export(t, e, 1, 2)
+		begin := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		assert.ErrorIs(t, e.Shutdown(ctx), context.DeadlineExceeded)
+		assert.Equal(t, 9900*time.Millisecond, time.Since(begin))
+		assert.Equal(t, map[asyncmetric.DropReason]int{asyncmetric.ReasonShutdown: 2}, r.dropped())
+		assert.Equal(t, 1, inner.Count("Shutdown"))
+	})
+}
+
+func TestShutdownOfAPartlyDeliveredCollectionCountsExactly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		attempts := 0
+		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
+			if attempts++; attempts > 2 {
+				return errTransient
+			}
+			return nil
+		}}
+		e, r := start(t, inner, asyncmetric.WithMaxExportBatchSize(3))
+		require.NoError(t, e.Export(t.Context(), metrictest.Numbers(10, 1)))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		assert.ErrorContains(t, e.Shutdown(ctx), "4 data points were not delivered")
+		assert.Equal(t, uint64(6), e.Stats().Exported)
+		assert.Equal(t, map[asyncmetric.DropReason]int{asyncmetric.ReasonShutdown: 4}, r.dropped())
+		assertSettled(t, e.Stats())
+	})
+}
+
+func TestShutdownWithEndedContext(t *testing.T) {
+	for name, end := range map[string]func(context.Context) (context.Context, context.CancelFunc){
+		"cancelled": context.WithCancel,
+		"expired": func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithDeadline(ctx, time.Now().Add(-time.Second))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				causes := make(chan error, 10)
+				inner := &metrictest.Exporter{OnExport: outage(causes)}
+				inner.OnShutdown = func(ctx context.Context) error { return ctx.Err() }
+				e, r := start(t, inner)
+				export(t, e, 1, 2)
+				synctest.Wait()
+				begin := time.Now()
+				ctx, cancel := end(t.Context())
+				cancel()
+				err := e.Shutdown(ctx)
+				assert.Zero(t, time.Since(begin))
+				assert.ErrorIs(t, err, ctx.Err())
+				assert.ErrorContains(t, err, "2 data points were not delivered")
+				assert.Equal(t, []string{"Export", "Shutdown"}, inner.Calls(), "it is not flushed, but shut down")
+				assert.Equal(t, map[asyncmetric.DropReason]int{asyncmetric.ReasonShutdown: 2}, r.dropped())
+				assertSettled(t, e.Stats())
+			})
+		})
+	}
+}
+
+func TestShutdownReturnsWithinItsContextWhenTheInnerExporterIsStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		inner := &metrictest.Exporter{OnExport: g.stuck}
+		e, r := start(t, inner)
+		export(t, e, 1, 2, 3)
+		begin := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		err := e.Shutdown(ctx)
+		assert.Equal(t, 5*time.Second, time.Since(begin))
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.ErrorContains(t, err, "3 data points were not delivered")
+		assert.Equal(t, map[asyncmetric.DropReason]int{asyncmetric.ReasonShutdown: 2}, r.dropped())
+		s := e.Stats()
+		assertConserved(t, s)
+		assert.Equal(t, 1, s.InFlight, "nobody knows yet how it ends")
+		assert.Zero(t, inner.Count("Shutdown"), "no two calls at once")
+
+		close(g.open)
+		elapse(time.Minute)
+		assert.Equal(t, 1, inner.Count("Shutdown"), "in the background, as soon as possible")
+		assert.Equal(t, uint64(1), e.Stats().Exported)
+		assertSettled(t, e.Stats())
+		assert.Zero(t, inner.Overlaps())
+	})
+}
+
+func TestCancelledShutdownGivesAStuckExporterAMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		inner := &metrictest.Exporter{OnExport: g.stuck}
+		e, _ := start(t, inner)
+		export(t, e, 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		begin := time.Now()
+		assert.ErrorIs(t, e.Shutdown(ctx), context.Canceled)
+		assert.Equal(t, 1100*time.Millisecond, time.Since(begin))
+		close(g.open)
+	})
+}
+
+func TestShutdownWithoutDeadlineIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		inner := &metrictest.Exporter{OnExport: g.stuck}
+		e, _ := start(t, inner, asyncmetric.WithDrainTimeout(17*time.Second))
+		export(t, e, 1)
+		begin := time.Now()
+		assert.ErrorIs(t, e.Shutdown(context.Background()), context.DeadlineExceeded)
+		assert.Equal(t, 17*time.Second, time.Since(begin))
+		close(g.open)
+	})
+}
+
+func TestFurtherShutdownsWaitForTheSameEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &metrictest.Exporter{OnExport: slow(10 * time.Second)}
+		e, _ := start(t, inner)
+		export(t, e, 1)
+		begin := time.Now()
+		first := make(chan error, 1)
+		go func() { first <- e.Shutdown(context.Background()) }()
+		synctest.Wait()
+
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		err := e.Shutdown(ctx)
+		assert.ErrorIs(t, err, metric.ErrExporterShutdown)
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Equal(t, 3*time.Second, time.Since(begin))
+
+		assert.Equal(t, metric.ErrExporterShutdown, e.Shutdown(t.Context()))
+		assert.Equal(t, 10*time.Second, time.Since(begin))
+		assert.NoError(t, <-first)
+		assert.Equal(t, metric.ErrExporterShutdown, e.Shutdown(t.Context()))
+		assert.Equal(t, 1, inner.Count("Shutdown"))
+		assert.Equal(t, uint64(1), e.Stats().Exported, "the impatient caller did not cut it short")
+	})
+}
+
+func TestShutdownJoinsAllErrors(t *testing.T) {
+	flush, down := errors.New("flush"), errors.New("down")
+	inner := &metrictest.Exporter{
+		OnExport:     func(context.Context, *metricdata.ResourceMetrics) error { return errPermanent },
+		OnForceFlush: func(context.Context) error { return flush },
+		OnShutdown:   func(context.Context) error { return down },
+	}
+	g := newGate()
+	inner.OnExport = func(ctx context.Context, rm *metricdata.ResourceMetrics) error {
+		return errors.Join(g.stuck(ctx, rm), errPermanent)
+	}
+	e, _ := start(t, inner)
+	export(t, e, 1)
+	<-g.arrived
+	result := make(chan error, 1)
+	go func() { result <- e.Shutdown(context.Background()) }()
+	for e.Export(t.Context(), &metricdata.ResourceMetrics{}) == nil { // until Shutdown has begun
+		continue
+	}
+	close(g.open)
+	err := <-result
+	for _, want := range []error{errPermanent, flush, down} {
+		assert.ErrorIs(t, err, want)
+	}
+}
+
+func TestFlushUnderWayEndsWithShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		causes := make(chan error, 10)
+		inner := &metrictest.Exporter{OnExport: outage(causes)}
+		e, _ := start(t, inner)
+		export(t, e, 1, 2)
+		result := make(chan error, 1)
+		go func() { result <- e.ForceFlush(context.Background()) }()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		assert.Error(t, e.Shutdown(ctx))
+		assert.ErrorIs(t, <-result, metric.ErrExporterShutdown, "what it waited for was dropped")
+	})
+}
+
+func TestPanicsInForceFlushAndShutdownAreErrors(t *testing.T) {
+	inner := &metrictest.Exporter{
+		OnForceFlush: func(context.Context) error { panic("flush") },
+		OnShutdown:   func(context.Context) error { panic("down") },
+	}
+	e, _ := start(t, inner)
+	export(t, e, 1)
+	assert.ErrorIs(t, e.ForceFlush(t.Context()), asyncmetric.ErrPanic)
+	err := e.Shutdown(t.Context())
+	assert.ErrorIs(t, err, asyncmetric.ErrPanic)
+	assert.ErrorContains(t, err, "flush")
+	assert.ErrorContains(t, err, "down")
+	assertSettled(t, e.Stats())
+}

@@ -98,19 +98,18 @@ func (b *Buffer) end() {
 	b.each(memory.trim)
 }
 
-// cloneBounds copies the bounds of a histogram, unless they equal the ones
-// before: then the points share one copy.
+// cloneBounds copies the bounds of a histogram, unless they are the ones before:
+// then the points share one copy. It is small enough to be inlined.
 func (b *Buffer) cloneBounds(src []float64) []float64 {
-	if len(src) == 0 || len(src) != len(b.lastBounds) {
-		return b.keepBounds(src)
-	}
-	if &src[0] != &b.lastBoundsSource[0] && !slices.Equal(src, b.lastBoundsSource) {
-		return b.keepBounds(src)
+	if len(src) == 0 || len(src) != len(b.lastBoundsSource) || &src[0] != &b.lastBoundsSource[0] {
+		b.newBounds(src)
 	}
 	return b.lastBounds
 }
 
-func (b *Buffer) keepBounds(src []float64) []float64 {
-	b.lastBounds, b.lastBoundsSource = b.bounds.clone(src), src
-	return b.lastBounds
+func (b *Buffer) newBounds(src []float64) {
+	if len(src) == 0 || !slices.Equal(src, b.lastBoundsSource) {
+		b.lastBounds = b.bounds.clone(src)
+	}
+	b.lastBoundsSource = src // mostly the next point has it too
 }

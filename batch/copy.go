@@ -71,10 +71,18 @@ func deepenPoints[N int64 | float64](b *Buffer, a *numberArenas[N], points []met
 func deepenHistograms[N int64 | float64](
 	b *Buffer, a *numberArenas[N], points []metricdata.HistogramDataPoint[N],
 ) {
+	n := 0
+	for i := range points {
+		n += len(points[i].BucketCounts)
+	}
+	counts := b.counts.take(n)
 	for i := range points {
 		p := &points[i]
 		p.Bounds = b.cloneBounds(p.Bounds)
-		p.BucketCounts = b.counts.clone(p.BucketCounts)
+		if p.BucketCounts != nil {
+			n := copy(counts, p.BucketCounts)
+			p.BucketCounts, counts = counts[:n:n], counts[n:]
+		}
 		if p.Exemplars != nil {
 			p.Exemplars = cloneExemplars(b, a, p.Exemplars)
 		}

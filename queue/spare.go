@@ -1,6 +1,10 @@
 package queue
 
-import "github.com/asyncmetric/asyncmetric/batch"
+import (
+	"slices"
+
+	"github.com/asyncmetric/asyncmetric/batch"
+)
 
 const (
 	// maxSpare is how many buffers are kept for reuse. A reader whose
@@ -24,6 +28,7 @@ type spareBuffers struct {
 // get returns a buffer for a collection of so many points.
 func (s *spareBuffers) get(points int) *batch.Buffer {
 	s.points = points
+	s.buffers = slices.DeleteFunc(s.buffers, s.tooLarge)
 	n := len(s.buffers)
 	if n == 0 {
 		return new(batch.Buffer)
@@ -36,7 +41,9 @@ func (s *spareBuffers) get(points int) *batch.Buffer {
 
 // put takes a buffer that is no longer used.
 func (s *spareBuffers) put(b *batch.Buffer) {
-	if len(s.buffers) < maxSpare && b.Cap() <= maxSpareRatio*s.points {
+	if len(s.buffers) < maxSpare && !s.tooLarge(b) {
 		s.buffers = append(s.buffers, b)
 	}
 }
+
+func (s *spareBuffers) tooLarge(b *batch.Buffer) bool { return b.Cap() > maxSpareRatio*s.points }

@@ -1,0 +1,125 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/asyncmetric/asyncmetric/internal/metrictest"
+)
+
+// benchPoints is the size of the collections whose way through the queue is
+// measured.
+const benchPoints = 300
+
+func benchQueue(b *testing.B, maxPoints int, overflow Overflow) (*Memory, *metricdata.ResourceMetrics) {
+	m, err := NewMemory(maxPoints, overflow)
+	require.NoError(b, err)
+	rm := metrictest.Mixed(benchPoints)
+	b.SetBytes(int64(metrictest.Bytes(rm)))
+	b.ReportAllocs()
+	return m, rm
+}
+
+func fill(b *testing.B, m *Memory, depth int, rm *metricdata.ResourceMetrics) {
+	for range depth {
+		require.NoError(b, m.Put(b.Context(), rm))
+	}
+}
+
+func mustPut(b *testing.B, m *Memory, ctx context.Context, rm *metricdata.ResourceMetrics) {
+	if err := m.Put(ctx, rm); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func mustEnd(b *testing.B, m *Memory, ctx context.Context) {
+	e, err := m.Take(ctx)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := e.Settle(e.Points(), 0); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkPutTakeSettle puts in a collection, takes it out and settles it
+// while others wait. The others have one data point each: were they as large,
+// a hundred thousand would take gigabytes. So that they stay, the collection
+// that was put in is moved to the head before the queue is asked for it; the
+// head goes round all the same.
+func BenchmarkPutTakeSettle(b *testing.B) {
+	for _, depth := range []int{10, 1000, 100_000} {
+		b.Run(fmt.Sprintf("depth=%d", depth), func(b *testing.B) {
+			m, rm := benchQueue(b, 1<<40, Block)
+			fill(b, m, depth, metrictest.Numbers(1, 0))
+			ctx := context.Background()
+			w := m.waiting
+			for b.Loop() {
+				mustPut(b, m, ctx, rm)
+				oldest, newest := &w.slots[w.head], &w.slots[w.index(w.len-1)]
+				*oldest, *newest = *newest, *oldest
+				mustEnd(b, m, ctx)
+			}
+		})
+	}
+}
+
+// BenchmarkThroughTheQueue is the same in the plain order, with collections of
+// one data point throughout: what comes out is not in the processor's cache any
+// more where many wait.
+func BenchmarkThroughTheQueue(b *testing.B) {
+	for _, depth := range []int{10, 1000, 100_000} {
+		b.Run(fmt.Sprintf("depth=%d", depth), func(b *testing.B) {
+			m, _ := benchQueue(b, 1<<40, Block)
+			rm := metrictest.Numbers(1, 0)
+			b.SetBytes(int64(metrictest.Bytes(rm)))
+			fill(b, m, depth, rm)
+			ctx := context.Background()
+			for b.Loop() {
+				mustPut(b, m, ctx, rm)
+				mustEnd(b, m, ctx)
+			}
+		})
+	}
+}
+
+// BenchmarkPut compares a Put that has to drop the oldest collection with one
+// that finds the queue empty, which has to be emptied again.
+func BenchmarkPut(b *testing.B) {
+	b.Run("full", func(b *testing.B) {
+		m, rm := benchQueue(b, 10*benchPoints, DropOldest)
+		fill(b, m, 10, rm)
+		ctx := context.Background()
+		for b.Loop() {
+			mustPut(b, m, ctx, rm)
+		}
+	})
+	b.Run("empty", func(b *testing.B) {
+		m, rm := benchQueue(b, 10*benchPoints, DropOldest)
+		ctx := context.Background()
+		for b.Loop() {
+			mustPut(b, m, ctx, rm)
+			mustEnd(b, m, ctx)
+		}
+	})
+}
+
+// BenchmarkPutContended has GOMAXPROCS goroutines put into a full queue at
+// once. Compare BenchmarkPut/full.
+func BenchmarkPutContended(b *testing.B) {
+	m, rm := benchQueue(b, 10*benchPoints, DropOldest)
+	fill(b, m, 10, rm)
+	ctx := context.Background()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if err := m.Put(ctx, rm); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+}

@@ -1,0 +1,185 @@
+package queuetest
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/asyncmetric/asyncmetric/internal/metrictest"
+	"github.com/asyncmetric/asyncmetric/queue"
+)
+
+// patience is how long something that has to happen may take. No correct queue
+// comes near; it only turns a hang into a failure.
+const patience = 30 * time.Second
+
+// A subject is a queue under test. Its methods fail the test where the queue
+// does what it never may.
+type subject struct {
+	kit
+	t     *testing.T
+	queue queue.Queue
+	ctx   context.Context // ends after patience
+
+	observed       *observed
+	settledDropped int // data points
+}
+
+func newSubject(t *testing.T, k kit, bound int) *subject {
+	s := &subject{kit: k, t: t}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	s.ctx = ctx
+	s.use(k.New(t, bound, k.overflow))
+	t.Cleanup(cancel)
+	t.Cleanup(s.close)
+	return s
+}
+
+// close makes sure that the queue is closed, but does not hang with it.
+func (s *subject) close() {
+	closed := s.start(s.queue.Close)
+	select {
+	case <-closed: // the claims about Close look at what it returns
+	case <-time.After(patience):
+		s.t.Error("Close does not return")
+	}
+}
+
+// use makes q the queue under test.
+func (s *subject) use(q queue.Queue) {
+	s.queue = q
+	s.observed = newObserved()
+	q.Observe(s.observed.observer())
+}
+
+// finish checks what must hold at the end of every test.
+func (s *subject) finish() {
+	s.t.Helper()
+	stats := s.stats()
+	s.observed.await(s, int(stats.Dropped)-s.settledDropped)
+}
+
+func (s *subject) put(points int, value int64) {
+	s.t.Helper()
+	require.NoErrorf(s.t, s.queue.Put(s.ctx, metrictest.Numbers(points, value)),
+		"Put of %d data points, where nothing stands against it", points)
+}
+
+// take returns the next entry, which has to come.
+func (s *subject) take() queue.Entry {
+	s.t.Helper()
+	for {
+		entry, err := s.queue.Take(s.ctx)
+		if err == nil {
+			return entry
+		}
+		require.ErrorIs(s.t, err, queue.ErrEmpty, "Take, where an entry has to wait")
+		require.Nil(s.t, entry, "an entry and an error from one Take")
+		s.awaitReady()
+	}
+}
+
+func (s *subject) awaitReady() {
+	s.t.Helper()
+	select {
+	case <-s.queue.Ready():
+	case <-s.ctx.Done():
+		require.FailNow(s.t, "no signal from Ready", "stats: %+v", s.queue.Stats())
+	}
+}
+
+// takeNothing requires that nothing waits, and that Take says so with want.
+func (s *subject) takeNothing(want error) {
+	s.t.Helper()
+	entry, err := s.queue.Take(s.ctx)
+	require.ErrorIs(s.t, err, want, "Take, where nothing waits")
+	require.Nil(s.t, entry, "an entry and an error from one Take")
+}
+
+func (s *subject) settle(e queue.Entry, exported, dropped int) {
+	s.t.Helper()
+	require.NoErrorf(s.t, e.Settle(exported, dropped), "Settle(%d, %d)", exported, dropped)
+	s.settledDropped += dropped
+}
+
+// export takes the next entry, settles it as exported, and returns its value.
+func (s *subject) export() int64 {
+	s.t.Helper()
+	e := s.take()
+	value := metrictest.Value(e.Collection())
+	s.settle(e, e.Points(), 0)
+	return value
+}
+
+// exports requires that exactly these values wait, in this order.
+func (s *subject) exports(want ...int64) {
+	s.t.Helper()
+	got := make([]int64, 0, len(want))
+	for range want {
+		got = append(got, s.export())
+	}
+	require.Equal(s.t, want, got, "the collections that waited")
+	s.takeNothing(queue.ErrEmpty)
+}
+
+// stats returns the stats after checking what they must always satisfy.
+func (s *subject) stats() queue.Stats {
+	s.t.Helper()
+	stats := s.queue.Stats()
+	require.NoError(s.t, inconsistency(stats))
+	return stats
+}
+
+// start calls f on another goroutine.
+func (s *subject) start(f func() error) <-chan error {
+	result := make(chan error, 1)
+	go func() { result <- f() }()
+	return result
+}
+
+// result waits for what start began.
+func (s *subject) result(call string, result <-chan error) error {
+	s.t.Helper()
+	select {
+	case err := <-result:
+		return err
+	case <-s.ctx.Done():
+		require.FailNow(s.t, call+" does not return")
+		return nil
+	}
+}
+
+// soon returns a context that ends by itself, for a call that must not succeed
+// however long it waits.
+func (s *subject) soon() context.Context {
+	ctx, cancel := context.WithTimeout(s.ctx, 20*time.Millisecond)
+	s.t.Cleanup(cancel)
+	return ctx
+}
+
+func ended() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
+// requireContextError requires that a call failed because its context ended.
+func (s *subject) requireContextError(err error, msg string) {
+	s.t.Helper()
+	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+		require.FailNow(s.t, msg+": not the error of the context", "got: %v", err)
+	}
+}
+
+// unchanged requires that f changes nothing that the stats show.
+func (s *subject) unchanged(msg string, f func()) {
+	s.t.Helper()
+	stats, last := s.stats(), s.queue.Last()
+	f()
+	assert.Equal(s.t, stats, s.stats(), msg)
+	assert.Equal(s.t, last, s.queue.Last(), msg)
+}

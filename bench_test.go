@@ -149,13 +149,13 @@ func BenchmarkExportContended(b *testing.B) {
 // BenchmarkExportBlocked exports while the inner exporter does not return and
 // the queue is full, which is when a library like this has to prove itself.
 func BenchmarkExportBlocked(b *testing.B) {
-	for _, overflow := range []queue.Overflow{queue.DropOldest, queue.DropNewest} {
+	for _, overflow := range []queue.Overflow{queue.Coalesce, queue.DropOldest, queue.DropNewest} {
 		b.Run("overflow="+overflow.String(), func(b *testing.B) {
 			rm := metrictest.Mixed(3000)
 			gate := make(chan struct{})
 			e := newBench(b, sink{gate}, asyncmetric.WithMaxQueueSize(30000), asyncmetric.WithOverflow(overflow))
 			b.Cleanup(func() { close(gate) }) // before that of newBench
-			for range 20 {
+			for range 100 {
 				_ = e.Export(b.Context(), rm)
 			}
 			b.SetBytes(int64(metrictest.Bytes(rm)))

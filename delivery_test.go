@@ -16,6 +16,7 @@ import (
 	"github.com/asyncmetric/asyncmetric"
 	"github.com/asyncmetric/asyncmetric/batch"
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
+	"github.com/asyncmetric/asyncmetric/queue"
 )
 
 // failing returns an OnExport that fails with the errors, one after the other,
@@ -313,7 +314,7 @@ func TestReportOfOverflowIsRateLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate()
 		inner := &metrictest.Exporter{OnExport: g.stuck}
-		e, r := start(t, inner, asyncmetric.WithMaxQueueSize(1))
+		e, r := start(t, inner, asyncmetric.WithMaxQueueSize(1), asyncmetric.WithOverflow(queue.DropOldest))
 		export(t, e, 1)
 		<-g.arrived
 		for range 21 { // the first waits, 20 are dropped within 21 s

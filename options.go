@@ -36,7 +36,7 @@ type config struct {
 func defaultConfig() config {
 	return config{
 		maxQueueSize:       262144,
-		overflow:           queue.DropOldest,
+		overflow:           queue.Coalesce,
 		maxExportBatchSize: 8192,
 		exportTimeout:      30 * time.Second,
 		drainTimeout:       30 * time.Second,
@@ -100,8 +100,8 @@ func WithMaxQueueSize(points int) Option {
 }
 
 // WithOverflow sets what happens to a collection for which the queue has no
-// room: one of the policies of package queue. The default is
-// [queue.DropOldest].
+// room: one of the policies of package queue. The default is [queue.Coalesce],
+// which loses resolution in time, and no total.
 func WithOverflow(o queue.Overflow) Option {
 	return optionFunc(func(c *config) {
 		c.overflow = o

@@ -40,11 +40,14 @@ func copyMetrics(b *Buffer, src []metricdata.Metrics) []metricdata.Metrics {
 	}
 	dst := b.metrics.take(len(src))
 	for i := range dst {
-		data := src[i].Data
-		n := kindOf(data).points(data)
-		copyMetric(b, &dst[i], &src[i], 0, n)
+		copyWhole(b, &dst[i], &src[i])
 	}
 	return dst
+}
+
+// copyWhole makes dst a copy of src.
+func copyWhole(b *Buffer, dst, src *metricdata.Metrics) {
+	copyMetric(b, dst, src, 0, kindOf(src.Data).points(src.Data))
 }
 
 // copyMetric makes dst a copy of src with its data points from the index from
@@ -112,11 +115,15 @@ func cloneExemplars[N int64 | float64](
 	b *Buffer, a *numberArenas[N], src []metricdata.Exemplar[N],
 ) []metricdata.Exemplar[N] {
 	dst := a.exemplars.clone(src)
-	for i := range dst {
-		e := &dst[i]
+	deepenExemplars(b, dst)
+	return dst
+}
+
+func deepenExemplars[N int64 | float64](b *Buffer, exemplars []metricdata.Exemplar[N]) {
+	for i := range exemplars {
+		e := &exemplars[i]
 		e.FilteredAttributes = b.attrs.clone(e.FilteredAttributes)
 		e.SpanID = b.ids.clone(e.SpanID)
 		e.TraceID = b.ids.clone(e.TraceID)
 	}
-	return dst
 }

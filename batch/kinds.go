@@ -1,6 +1,9 @@
 package batch
 
-import "go.opentelemetry.io/otel/sdk/metric/metricdata"
+import (
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+)
 
 // A kind is what this package can do with one kind of aggregation. Each
 // operation is a method, so that a kind cannot be forgotten in any of them.
@@ -13,6 +16,14 @@ type kind interface {
 	// to the copy, it is returned instead: putting a value into an interface
 	// allocates.
 	copy(b *Buffer, old, data metricdata.Aggregation, from, to int) metricdata.Aggregation
+
+	// header returns what data says of all its points.
+	header(data metricdata.Aggregation) header
+
+	// coalesce returns in b what becomes of older and newer, which are of this
+	// kind and have equal headers, and the number of data points in it. Old is
+	// as in copy.
+	coalesce(b *Buffer, m *matcher, old, older, newer metricdata.Aggregation) (metricdata.Aggregation, int)
 }
 
 // kindOf is the one place that tells the kinds of aggregation apart.
@@ -64,9 +75,12 @@ func floatArenas(b *Buffer) *numberArenas[float64] { return &b.floats }
 type aggregation[A metricdata.Aggregation, P any] struct {
 	get    func(A) []P             // the data points of A
 	with   func(A, []P) A          // A with other data points
-	same   func(a, b A) bool       // a and b are alike but for their data points
+	head   func(A) header          // what A says of all of them
 	arena  func(*Buffer) *arena[P] // where copies of P live
 	deepen func(*Buffer, []P)      // replaces what the points share with copies
+
+	attributes func(*P) *attribute.Set
+	join       func(b *Buffer, h header, dst, older, newer *P) bool // see join.go
 }
 
 func (k aggregation[A, P]) points(data metricdata.Aggregation) int {
@@ -77,10 +91,60 @@ func (k aggregation[A, P]) copy(b *Buffer, old, data metricdata.Aggregation, fro
 	src := data.(A)
 	points := k.arena(b).clone(k.get(src)[from:to])
 	k.deepen(b, points)
-	if was, ok := old.(A); ok && k.same(was, src) && sameSlice(k.get(was), points) {
+	return k.box(old, src, points)
+}
+
+// box returns src with the given points, and old if that is the same.
+func (k aggregation[A, P]) box(old metricdata.Aggregation, src A, points []P) metricdata.Aggregation {
+	if was, ok := old.(A); ok && k.head(was) == k.head(src) && sameSlice(k.get(was), points) {
 		return old
 	}
 	return k.with(src, points)
+}
+
+func (k aggregation[A, P]) header(data metricdata.Aggregation) header { return k.head(data.(A)) }
+
+func (k aggregation[A, P]) coalesce(
+	b *Buffer, m *matcher, old, older, newer metricdata.Aggregation,
+) (metricdata.Aggregation, int) {
+	src := newer.(A)
+	points := k.coalescePoints(b, &m.points, k.head(src), k.get(older.(A)), k.get(src))
+	return k.box(old, src, points), len(points)
+}
+
+// coalescePoints returns the points of older, each joined with the one of newer
+// that is of the same series if possible, and behind them the rest of newer.
+func (k aggregation[A, P]) coalescePoints(
+	b *Buffer, m *matching[attribute.Distinct], h header, older, newer []P,
+) []P {
+	m.match(len(older), len(newer),
+		func(i int) attribute.Distinct { return k.attributes(&older[i]).Equivalent() },
+		func(j int) attribute.Distinct { return k.attributes(&newer[j]).Equivalent() })
+	dst := k.arena(b).take(len(older) + len(m.rest))
+	apart := 0
+	for i := range older {
+		if j := m.partner[i]; j >= 0 {
+			// A Distinct is a hash: it may be the same for different attributes.
+			if k.attributes(&older[i]).Equals(k.attributes(&newer[j])) && k.join(b, h, &dst[i], &older[i], &newer[j]) {
+				continue
+			}
+			m.taken[j] = false
+			apart++
+		}
+		dst[i] = older[i]
+		k.deepen(b, dst[i:i+1])
+	}
+	if apart > 0 {
+		dst = append(k.arena(b).take(len(dst) + apart)[:0], dst...)[:len(dst)+apart]
+	}
+	rest := dst[len(older):len(older)]
+	for j := range newer {
+		if !m.taken[j] {
+			rest = append(rest, newer[j])
+		}
+	}
+	k.deepen(b, rest)
+	return dst
 }
 
 // sameSlice reports whether a and b are the same elements in the same place.
@@ -92,11 +156,15 @@ func gaugeOf[N int64 | float64](arenas func(*Buffer) *numberArenas[N]) kind {
 	type A = metricdata.Gauge[N]
 	type P = metricdata.DataPoint[N]
 	return &aggregation[A, P]{
-		get:    func(a A) []P { return a.DataPoints },
-		with:   func(a A, p []P) A { a.DataPoints = p; return a },
-		same:   func(A, A) bool { return true },
-		arena:  func(b *Buffer) *arena[P] { return &arenas(b).points },
-		deepen: func(b *Buffer, p []P) { deepenPoints(b, arenas(b), p) },
+		get:        func(a A) []P { return a.DataPoints },
+		with:       func(a A, p []P) A { a.DataPoints = p; return a },
+		head:       func(A) header { return header{} },
+		arena:      func(b *Buffer) *arena[P] { return &arenas(b).points },
+		deepen:     func(b *Buffer, p []P) { deepenPoints(b, arenas(b), p) },
+		attributes: func(p *P) *attribute.Set { return &p.Attributes },
+		join: func(b *Buffer, h header, dst, older, newer *P) bool {
+			return joinGauge(b, arenas(b), h, dst, older, newer)
+		},
 	}
 }
 
@@ -104,13 +172,15 @@ func sumOf[N int64 | float64](arenas func(*Buffer) *numberArenas[N]) kind {
 	type A = metricdata.Sum[N]
 	type P = metricdata.DataPoint[N]
 	return &aggregation[A, P]{
-		get:  func(a A) []P { return a.DataPoints },
-		with: func(a A, p []P) A { a.DataPoints = p; return a },
-		same: func(a, b A) bool {
-			return a.Temporality == b.Temporality && a.IsMonotonic == b.IsMonotonic
+		get:        func(a A) []P { return a.DataPoints },
+		with:       func(a A, p []P) A { a.DataPoints = p; return a },
+		head:       func(a A) header { return header{a.Temporality, a.IsMonotonic} },
+		arena:      func(b *Buffer) *arena[P] { return &arenas(b).points },
+		deepen:     func(b *Buffer, p []P) { deepenPoints(b, arenas(b), p) },
+		attributes: func(p *P) *attribute.Set { return &p.Attributes },
+		join: func(b *Buffer, h header, dst, older, newer *P) bool {
+			return joinSum(b, arenas(b), h, dst, older, newer)
 		},
-		arena:  func(b *Buffer) *arena[P] { return &arenas(b).points },
-		deepen: func(b *Buffer, p []P) { deepenPoints(b, arenas(b), p) },
 	}
 }
 
@@ -118,11 +188,15 @@ func histogramOf[N int64 | float64](arenas func(*Buffer) *numberArenas[N]) kind 
 	type A = metricdata.Histogram[N]
 	type P = metricdata.HistogramDataPoint[N]
 	return &aggregation[A, P]{
-		get:    func(a A) []P { return a.DataPoints },
-		with:   func(a A, p []P) A { a.DataPoints = p; return a },
-		same:   func(a, b A) bool { return a.Temporality == b.Temporality },
-		arena:  func(b *Buffer) *arena[P] { return &arenas(b).histograms },
-		deepen: func(b *Buffer, p []P) { deepenHistograms(b, arenas(b), p) },
+		get:        func(a A) []P { return a.DataPoints },
+		with:       func(a A, p []P) A { a.DataPoints = p; return a },
+		head:       func(a A) header { return header{temporality: a.Temporality} },
+		arena:      func(b *Buffer) *arena[P] { return &arenas(b).histograms },
+		deepen:     func(b *Buffer, p []P) { deepenHistograms(b, arenas(b), p) },
+		attributes: func(p *P) *attribute.Set { return &p.Attributes },
+		join: func(b *Buffer, h header, dst, older, newer *P) bool {
+			return joinHistogram(b, arenas(b), h, dst, older, newer)
+		},
 	}
 }
 
@@ -130,11 +204,15 @@ func exponentialOf[N int64 | float64](arenas func(*Buffer) *numberArenas[N]) kin
 	type A = metricdata.ExponentialHistogram[N]
 	type P = metricdata.ExponentialHistogramDataPoint[N]
 	return &aggregation[A, P]{
-		get:    func(a A) []P { return a.DataPoints },
-		with:   func(a A, p []P) A { a.DataPoints = p; return a },
-		same:   func(a, b A) bool { return a.Temporality == b.Temporality },
-		arena:  func(b *Buffer) *arena[P] { return &arenas(b).exponentials },
-		deepen: func(b *Buffer, p []P) { deepenExponentials(b, arenas(b), p) },
+		get:        func(a A) []P { return a.DataPoints },
+		with:       func(a A, p []P) A { a.DataPoints = p; return a },
+		head:       func(a A) header { return header{temporality: a.Temporality} },
+		arena:      func(b *Buffer) *arena[P] { return &arenas(b).exponentials },
+		deepen:     func(b *Buffer, p []P) { deepenExponentials(b, arenas(b), p) },
+		attributes: func(p *P) *attribute.Set { return &p.Attributes },
+		join: func(b *Buffer, h header, dst, older, newer *P) bool {
+			return joinExponential(b, arenas(b), h, dst, older, newer)
+		},
 	}
 }
 
@@ -142,11 +220,13 @@ func summaryKind() kind {
 	type A = metricdata.Summary
 	type P = metricdata.SummaryDataPoint
 	return &aggregation[A, P]{
-		get:    func(a A) []P { return a.DataPoints },
-		with:   func(a A, p []P) A { a.DataPoints = p; return a },
-		same:   func(A, A) bool { return true },
-		arena:  func(b *Buffer) *arena[P] { return &b.summaries },
-		deepen: deepenSummaries,
+		get:        func(a A) []P { return a.DataPoints },
+		with:       func(a A, p []P) A { a.DataPoints = p; return a },
+		head:       func(A) header { return header{} },
+		arena:      func(b *Buffer) *arena[P] { return &b.summaries },
+		deepen:     deepenSummaries,
+		attributes: func(p *P) *attribute.Set { return &p.Attributes },
+		join:       joinSummary,
 	}
 }
 
@@ -158,4 +238,11 @@ func (k opaque) points(metricdata.Aggregation) int { return k.size }
 
 func (opaque) copy(_ *Buffer, _, data metricdata.Aggregation, _, _ int) metricdata.Aggregation {
 	return data
+}
+
+func (opaque) header(metricdata.Aggregation) header { return header{} }
+
+// coalesce is called for missing data only: what is unknown is of no stream.
+func (opaque) coalesce(*Buffer, *matcher, metricdata.Aggregation, metricdata.Aggregation, metricdata.Aggregation) (metricdata.Aggregation, int) {
+	return nil, 0
 }

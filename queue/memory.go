@@ -32,9 +32,11 @@ type Memory struct {
 	blocked  *Ring[*blockedPut]
 	barriers []*barrier
 	spare    spareBuffers
-	last     uint64 // the position of the newest entry
+	last     uint64 // the position of the newest collection
 	stats    Stats  // but for Oldest
 	sealed   bool
+
+	coarsening coarsening // under Coalesce
 }
 
 var _ Queue = (*Memory)(nil)
@@ -56,6 +58,8 @@ func NewMemory(maxPoints int, overflow Overflow) (*Memory, error) {
 		ready:     make(chan struct{}, 1),
 		waiting:   NewRing[*entry](0), // bounded by the points in it
 		blocked:   NewRing[*blockedPut](0),
+
+		coarsening: coarsening{target: 1},
 	}, nil
 }
 
@@ -98,6 +102,9 @@ func (m *Memory) put(
 	if points == 0 {
 		return 0, nil, nil
 	}
+	if m.overflow == Coalesce && m.takeUp(rm, points) {
+		return 0, nil, nil
+	}
 	if !m.fits(points) || m.blocked.Len() > 0 {
 		switch m.overflow {
 		case Block:
@@ -106,7 +113,7 @@ func (m *Memory) put(
 			m.stats.Accepted += uint64(points)
 			m.stats.Dropped += uint64(points)
 			return points, nil, ErrFull
-		case DropOldest:
+		case DropOldest, Coalesce:
 			dropped = m.evict(points)
 		}
 	}
@@ -131,20 +138,31 @@ func (m *Memory) push(rm *metricdata.ResourceMetrics, points int) {
 		queue:    m,
 		buffer:   buffer,
 		position: m.last,
+		parts:    1,
 		oldest:   now,
 		newest:   now,
 	})
+	m.coarsening.parts++
 	m.stats.Accepted += uint64(points)
 	m.stats.Queued += points
 	m.stats.Collections++
 	m.signal()
 }
 
+// pop removes the oldest entry from what waits.
+func (m *Memory) pop() (e *entry, ok bool) {
+	e, ok = m.waiting.Pop()
+	if ok {
+		m.coarsening.popped(e)
+	}
+	return e, ok
+}
+
 // evict drops the oldest collections that wait until there is room for so many
 // points, and returns how many it dropped.
 func (m *Memory) evict(points int) (dropped int) {
 	for !m.fits(points) {
-		e, _ := m.waiting.Pop()
+		e, _ := m.pop()
 		dropped += e.Points()
 		m.end(e, 0, e.Points())
 	}
@@ -173,7 +191,7 @@ func (m *Memory) signal() {
 func (m *Memory) Take(context.Context) (Entry, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	e, ok := m.waiting.Pop()
+	e, ok := m.pop()
 	switch {
 	case ok:
 		m.stats.InFlight += e.Points()
@@ -239,7 +257,7 @@ func (m *Memory) dropWaiting() (dropped int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for m.waiting.Len() > 0 {
-		e, _ := m.waiting.Pop()
+		e, _ := m.pop()
 		dropped += e.Points()
 		m.end(e, 0, e.Points())
 	}
@@ -253,6 +271,7 @@ type entry struct {
 	queue          *Memory
 	buffer         *batch.Buffer
 	position       uint64
+	parts          int       // of how many collections it is made
 	oldest, newest time.Time // when its oldest and newest part were accepted
 }
 

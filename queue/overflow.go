@@ -7,9 +7,18 @@ import "fmt"
 type Overflow int
 
 const (
+	// Coalesce makes one collection of two that wait next to each other, as
+	// batch.Coalesce does: what is lost is resolution in time, and no total.
+	// However long the queue is full, no collection that waits spans more than
+	// about twice the time of another. One Put joins a pair or two, and more only
+	// if it brings much more than what waits. Where joining does not make room,
+	// because the resources are different or the series all new, the oldest
+	// collections are dropped.
+	Coalesce Overflow = iota + 1
+
 	// DropOldest drops waiting collections, the oldest first, until there is
 	// room. Choose it when fresh data is worth more than old data.
-	DropOldest Overflow = iota + 1
+	DropOldest
 
 	// DropNewest refuses the new collection with [ErrFull], and counts it as
 	// dropped. Note that a PeriodicReader whose Export failed does not call the
@@ -27,6 +36,8 @@ const (
 // String returns the name of the policy.
 func (o Overflow) String() string {
 	switch o {
+	case Coalesce:
+		return "Coalesce"
 	case DropOldest:
 		return "DropOldest"
 	case DropNewest:
@@ -39,4 +50,4 @@ func (o Overflow) String() string {
 }
 
 // Valid reports whether o is one of the policies.
-func (o Overflow) Valid() bool { return o >= DropOldest && o <= Block }
+func (o Overflow) Valid() bool { return o >= Coalesce && o <= Block }

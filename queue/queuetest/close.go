@@ -151,7 +151,8 @@ func testCloseAgain(s *subject) {
 func testCloseReleasesWait(s *subject) {
 	s.put(2, 1)
 	last := s.queue.Last()
-	wait := s.startWait(last)
+	wait, mayReturn := s.startWait(last)
+	mayReturn()
 	require.NoError(s.t, s.queue.Close())
 	if s.queue.Durable() {
 		require.ErrorIs(s.t, s.result("Wait", wait), queue.ErrClosed, "Wait for what Close kept")

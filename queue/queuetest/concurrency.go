@@ -4,7 +4,6 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"github.com/stretchr/testify/assert"
@@ -39,38 +38,19 @@ var concurrencyClaims = []claim{{
 }}
 
 func testConservation(s *subject) {
-	var (
-		putting, taking, sampling sync.WaitGroup
-		put, exported, dropped    atomic.Int64 // data points
-		stop                      = make(chan struct{})
-	)
+	var put, exported, dropped atomic.Int64 // data points
+	var producing, others []<-chan error
+	stop := make(chan struct{})
 	for p := range producers {
-		putting.Go(func() {
-			for i := range perProducer {
-				points := 1 + rand.IntN(2*chunk)
-				err := s.queue.Put(s.ctx, metrictest.Numbers(points, int64(i)))
-				if err == nil || errors.Is(err, queue.ErrFull) {
-					put.Add(int64(points))
-				} else {
-					assert.ErrorIs(s.t, err, queue.ErrClosed, "Put")
-				}
-				switch {
-				case p == 0 && i == perProducer*8/10:
-					s.queue.Seal()
-				case p == 0 && i == perProducer*9/10:
-					assert.NoError(s.t, s.queue.Close())
-				}
-			}
-		})
+		producing = append(producing, s.start(func() error { return s.produceAndClose(p == 0, &put) }))
 	}
 	for range 2 {
-		taking.Go(func() { s.takeAtRandom(stop, &exported, &dropped) })
+		others = append(others, s.start(func() error { return s.takeAtRandom(stop, &exported, &dropped) }))
 	}
-	sampling.Go(func() { s.sample(stop) })
-	s.join("producers", &putting)
+	others = append(others, s.start(func() error { return s.sample(stop) }))
+	s.join("Put", producing)
 	close(stop)
-	s.join("takers", &taking)
-	s.join("the sampler", &sampling)
+	s.join("Take or Stats", others)
 
 	stats := s.stats()
 	s.settledDropped = int(dropped.Load())
@@ -82,87 +62,122 @@ func testConservation(s *subject) {
 	}
 }
 
+// join waits for what several calls of start began.
+func (s *subject) join(call string, results []<-chan error) {
+	s.t.Helper()
+	for _, result := range results {
+		require.NoError(s.t, s.result(call, result))
+	}
+}
+
+// produceAndClose puts in collections of random sizes and adds up what the
+// queue accounts for. One producer closes the queue meanwhile.
+func (s *subject) produceAndClose(closes bool, put *atomic.Int64) error {
+	for i := range perProducer {
+		points := 1 + rand.IntN(2*chunk)
+		err := s.queue.Put(s.ctx, metrictest.Numbers(points, int64(i)))
+		switch {
+		case err == nil, errors.Is(err, queue.ErrFull):
+			put.Add(int64(points))
+		case !errors.Is(err, queue.ErrClosed):
+			return err
+		}
+		switch {
+		case closes && i == perProducer*8/10:
+			s.queue.Seal()
+		case closes && i == perProducer*9/10:
+			if err := s.queue.Close(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // takeAtRandom takes entries and settles them at random, some while others are
 // in flight, until the queue is closed or stop is.
-func (s *subject) takeAtRandom(stop <-chan struct{}, exported, dropped *atomic.Int64) {
+func (s *subject) takeAtRandom(stop <-chan struct{}, exported, dropped *atomic.Int64) error {
 	var inFlight []queue.Entry
-	settle := func() {
+	settle := func() error {
 		e := inFlight[0]
 		inFlight = inFlight[1:]
-		n := rand.IntN(e.Points() + 1)
+		n, points := rand.IntN(e.Points()+1), e.Points()
 		exported.Add(int64(n))
-		dropped.Add(int64(e.Points() - n))
-		assert.NoError(s.t, e.Settle(n, e.Points()-n), "Settle")
+		dropped.Add(int64(points - n))
+		return e.Settle(n, points-n)
 	}
-	defer func() {
-		for len(inFlight) > 0 {
-			settle()
-		}
-	}()
 	for {
 		e, err := s.queue.Take(s.ctx)
 		switch {
 		case err == nil:
 			inFlight = append(inFlight, e)
-			if len(inFlight) > rand.IntN(3) {
-				settle()
+			if len(inFlight) <= rand.IntN(3) {
+				continue
 			}
+			if err := settle(); err != nil {
+				return err
+			}
+			continue
 		case errors.Is(err, queue.ErrEmpty):
 			select {
 			case <-s.queue.Ready():
+				continue
 			case <-stop:
-				return
 			}
-		default:
-			assert.ErrorIs(s.t, err, queue.ErrClosed, "Take")
-			return
+		case !errors.Is(err, queue.ErrClosed):
+			return err
 		}
+		for len(inFlight) > 0 {
+			if err := settle(); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 }
 
 // sample checks the stats again and again.
-func (s *subject) sample(stop <-chan struct{}) {
+func (s *subject) sample(stop <-chan struct{}) error {
 	var before queue.Stats
 	for {
 		stats := s.queue.Stats()
-		err := errors.Join(inconsistency(stats), decrease(before, stats))
-		if !assert.NoError(s.t, err, "Stats while others use the queue") {
-			return
+		if err := errors.Join(inconsistency(stats), decrease(before, stats)); err != nil {
+			return err
 		}
 		before = stats
 		select {
 		case <-stop:
-			return
+			return nil
 		default:
 		}
 	}
 }
 
-func (s *subject) join(who string, group *sync.WaitGroup) {
-	s.t.Helper()
-	require.NoError(s.t, s.result(who, s.start(func() error { group.Wait(); return nil })))
-}
-
 // produce puts in collections of one data point, each producer its own values
-// in ascending order, until the queue refuses. It returns what was accepted.
+// in ascending order, until the queue refuses. What it returns waits for that
+// and returns what was accepted.
 func (s *subject) produce() (accepted func() []int64) {
-	var group sync.WaitGroup
+	var producing []<-chan error
 	values := make([][]int64, producers)
 	for p := range producers {
-		group.Go(func() {
+		producing = append(producing, s.start(func() error {
 			for i := range perProducer {
 				value := int64(p*perProducer + i)
-				if err := s.queue.Put(s.ctx, metrictest.Numbers(1, value)); err != nil {
-					assert.ErrorIs(s.t, err, queue.ErrClosed, "Put")
-					return
+				err := s.queue.Put(s.ctx, metrictest.Numbers(1, value))
+				if errors.Is(err, queue.ErrClosed) {
+					return nil
+				}
+				if err != nil {
+					return err
 				}
 				values[p] = append(values[p], value)
 			}
-		})
+			return nil
+		}))
 	}
 	return func() []int64 {
 		s.t.Helper()
-		s.join("producers", &group)
+		s.join("Put", producing)
 		return slices.Concat(values...)
 	}
 }

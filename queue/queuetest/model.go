@@ -49,7 +49,7 @@ type record struct {
 func checkModel(t *testing.T, rt *rapid.T, k kit) {
 	m := &model{T: rt, kit: k}
 	var cancel context.CancelFunc
-	m.ctx, cancel = context.WithTimeout(context.Background(), patience)
+	m.ctx, cancel = context.WithTimeout(context.Background(), *k.patience)
 	defer cancel()
 
 	size := roomy

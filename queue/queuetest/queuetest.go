@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
@@ -70,6 +71,7 @@ func claims() []claim {
 type kit struct {
 	Config
 	overflow queue.Overflow
+	patience *time.Duration // how long something that has to happen may take
 }
 
 // Run tests the queues that c.New returns.
@@ -83,9 +85,10 @@ func Run(t *testing.T, c Config) {
 	}
 	for _, overflow := range c.Overflows {
 		t.Run(overflow.String(), func(t *testing.T) {
+			k := kit{Config: c, overflow: overflow, patience: new(patience)}
 			for _, claim := range claims() {
 				if claim.under == nil || slices.Contains(claim.under, overflow) {
-					t.Run(claim.name, func(t *testing.T) { claim.check(t, kit{c, overflow}) })
+					t.Run(claim.name, func(t *testing.T) { claim.check(t, k) })
 				}
 			}
 		})

@@ -2,6 +2,8 @@ package queuetest
 
 import (
 	"context"
+	"fmt"
+	"sync/atomic"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -14,6 +16,11 @@ var waitClaims = []claim{{
 	demand: "Wait blocks until every collection accepted at a position up to and including the given one has ended.",
 	bound:  roomy,
 	test:   testWait,
+}, {
+	name:   "WaitIncludesItsPosition",
+	demand: "Wait blocks until every collection accepted at a position up to and including the given one has ended.",
+	bound:  roomy,
+	test:   testWaitInclusive,
 }, {
 	name: "WaitReturnsAtOnceWhereNothingIsLeft",
 	demand: "Wait blocks until every collection accepted at a position up to and including the given one has ended. " +
@@ -37,17 +44,39 @@ var waitClaims = []claim{{
 	bound:  roomy,
 	test:   testWaits,
 }, {
-	name: "WaitEndsWhenOverflowDropsTheLast",
+	name:   "WaitEndsWhenOverflowDropsTheLast",
+	demand: "Wait blocks until every such collection has ended: delivered or dropped.",
+	under:  []queue.Overflow{queue.DropOldest},
+	bound:  tight,
+	test:   testWaitForDropped,
+}, {
+	name: "WaitOutlastsOverflowBehindWhatIsInFlight",
 	demand: "Wait blocks until every such collection has ended: delivered or dropped. " +
-		"Whatever is in flight has not ended.",
+		"What is in flight has not ended.",
 	under: []queue.Overflow{queue.DropOldest},
 	bound: tight,
-	test:  testWaitForDropped,
+	test:  testWaitForDroppedBehindInFlight,
 }}
 
-// startWait calls Wait on another goroutine.
-func (s *subject) startWait(position uint64) <-chan error {
-	return s.start(func() error { return s.queue.Wait(s.ctx, position) })
+// startWait calls Wait on another goroutine. It must not return before the
+// caller has called mayReturn.
+func (s *subject) startWait(position uint64) (result <-chan error, mayReturn func()) {
+	var may atomic.Bool
+	result = s.start(func() error {
+		err := s.queue.Wait(s.ctx, position)
+		if !may.Load() {
+			return fmt.Errorf("Wait returned %v while something at its position had not ended", err)
+		}
+		return err
+	})
+	s.lapse(position)
+	return result, func() { may.Store(true) }
+}
+
+// lapse gives calls of Wait for this position the time to begin or, wrongly, to
+// end. Nothing depends on whether it suffices.
+func (s *subject) lapse(position uint64) {
+	_ = s.queue.Wait(s.soon(), position)
 }
 
 // pending requires that Wait has something to wait for.
@@ -60,7 +89,7 @@ func testWait(s *subject) {
 	s.put(2, 1)
 	s.put(2, 2)
 	last := s.queue.Last()
-	wait := s.startWait(last)
+	wait, mayReturn := s.startWait(last)
 
 	s.pending(last, "while two collections wait")
 	first := s.take()
@@ -69,7 +98,22 @@ func testWait(s *subject) {
 	s.pending(last, "while two collections are in flight")
 	s.settle(second, 2, 0)
 	s.pending(last, "while an older collection is in flight")
+	s.lapse(last)
+	mayReturn()
 	s.settle(first, 0, 2)
+	require.NoError(s.t, s.result("Wait", wait))
+}
+
+func testWaitInclusive(s *subject) {
+	s.put(2, 1)
+	s.put(2, 2)
+	last := s.queue.Last()
+	wait, mayReturn := s.startWait(last)
+	require.Equal(s.t, int64(1), s.export())
+	s.lapse(last)
+	second := s.take()
+	mayReturn()
+	s.settle(second, 0, 2)
 	require.NoError(s.t, s.result("Wait", wait))
 	require.NoError(s.t, s.queue.Wait(s.ctx, last), "Wait for what has ended")
 }
@@ -89,9 +133,10 @@ func testWaitForNothing(s *subject) {
 func testWaitNotForLater(s *subject) {
 	s.put(1, 1)
 	barrier := s.queue.Last()
-	wait := s.startWait(barrier)
+	wait, mayReturn := s.startWait(barrier)
 	s.put(1, 2)
 	s.put(1, 3)
+	mayReturn()
 	require.Equal(s.t, int64(1), s.export())
 	second := s.take()
 	require.NoError(s.t, s.result("Wait", wait), "Wait, while later collections wait and are in flight")
@@ -119,8 +164,12 @@ func testWaits(s *subject) {
 	waits := make([]<-chan error, 0, 2*n)
 	for i := range n {
 		s.put(1, int64(i))
-		waits = append(waits, s.startWait(s.queue.Last()), s.startWait(s.queue.Last()))
+		last := s.queue.Last()
+		for range 2 {
+			waits = append(waits, s.start(func() error { return s.queue.Wait(s.ctx, last) }))
+		}
 	}
+	s.lapse(s.queue.Last())
 	for i := range n {
 		s.export()
 		require.NoError(s.t, s.result("Wait", waits[2*i]))
@@ -129,14 +178,25 @@ func testWaits(s *subject) {
 }
 
 func testWaitForDropped(s *subject) {
+	s.put(chunk, -1)
+	dropped := s.queue.Last()
+	wait, mayReturn := s.startWait(dropped)
+	mayReturn()
+	s.fill()
+	require.NoError(s.t, s.result("Wait", wait), "Wait for what was dropped")
+	require.NoError(s.t, s.queue.Wait(s.ctx, dropped), "Wait for what was dropped")
+}
+
+func testWaitForDroppedBehindInFlight(s *subject) {
 	s.put(chunk, -2)
 	inFlight := s.take()
 	s.put(chunk, -1)
 	dropped := s.queue.Last()
-	wait := s.startWait(dropped)
+	wait, mayReturn := s.startWait(dropped)
 	s.fill()
 	s.pending(dropped, "after the collection was dropped, but an older one is in flight")
+	s.lapse(dropped)
+	mayReturn()
 	s.settle(inFlight, chunk, 0)
 	require.NoError(s.t, s.result("Wait", wait), "Wait for what was dropped")
-	require.NoError(s.t, s.queue.Wait(s.ctx, dropped), "Wait for what was dropped")
 }

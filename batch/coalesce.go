@@ -1,0 +1,145 @@
+package batch
+
+import (
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/instrumentation"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+)
+
+// Coalesce fills dst with one collection that says of the same time what older
+// and newer, which follow each other, say of its two parts. What is lost is
+// resolution in time, never a total. The result belongs to dst and shares
+// nothing with older and newer that anyone may change, as with [Copy]. Neither
+// of them may come from dst. They must be of equal resources, see
+// [SameResource].
+//
+// Points of the same series become one where that is possible:
+//
+//   - delta sums and histograms are added up, and the point covers the time of
+//     both;
+//   - of cumulative points with the same start, the newer one says all;
+//   - of gauges and summaries, the newer one counts.
+//
+// In all other cases both points stay, the older one first: a cumulative series
+// was reset in between, the bounds or the zero threshold of a histogram
+// changed, a number would overflow, time went backwards. A series is given by
+// its scope, by name, unit, kind, temporality and monotonicity of its metric,
+// and by its attributes. Exponential histograms are brought to the lower scale,
+// and to a lower one still while they have more than 160 buckets of one sign
+// and more than they had before. Of exemplars the newest are kept, as many as
+// the point with more of them had.
+//
+// The order is that of older, with what is new behind it. Points of one series
+// are never reordered.
+//
+// The rules are those that the data model of OpenTelemetry gives for changing
+// the temporality and resolution of a stream:
+// https://opentelemetry.io/docs/specs/otel/metrics/data-model/#temporality,
+// https://opentelemetry.io/docs/specs/otel/metrics/data-model/#resets-and-gaps,
+// https://opentelemetry.io/docs/specs/otel/metrics/data-model/#exponential-scale.
+func Coalesce(dst *Buffer, older, newer *metricdata.ResourceMetrics) *metricdata.ResourceMetrics {
+	if dst == nil {
+		dst = new(Buffer)
+	}
+	dst.begin()
+	defer dst.end()
+	m := matchers.Get().(*matcher)
+	defer m.release()
+
+	m.scopes.match(len(older.ScopeMetrics), len(newer.ScopeMetrics),
+		func(i int) scopeID { return scopeIDOf(&older.ScopeMetrics[i].Scope) },
+		func(j int) scopeID { return scopeIDOf(&newer.ScopeMetrics[j].Scope) })
+	scopes := dst.scopes.take(len(older.ScopeMetrics) + len(m.scopes.rest))
+	for i := range older.ScopeMetrics {
+		src := &older.ScopeMetrics[i]
+		scopes[i].Scope = src.Scope
+		if j := m.scopes.partner[i]; j >= 0 {
+			scopes[i].Metrics = coalesceMetrics(dst, m, src.Metrics, newer.ScopeMetrics[j].Metrics)
+		} else {
+			scopes[i].Metrics = copyMetrics(dst, src.Metrics)
+		}
+	}
+	for k, j := range m.scopes.rest {
+		src := &newer.ScopeMetrics[j]
+		scopes[len(older.ScopeMetrics)+k] = metricdata.ScopeMetrics{
+			Scope: src.Scope, Metrics: copyMetrics(dst, src.Metrics),
+		}
+	}
+	dst.collection.Resource = newer.Resource
+	dst.collection.ScopeMetrics = scopes
+	return &dst.collection
+}
+
+// SameResource reports whether the resources of a and b are equal, so that the
+// two can be made one.
+func SameResource(a, b *metricdata.ResourceMetrics) bool {
+	if a.Resource == b.Resource {
+		return true
+	}
+	return a.Resource.Equal(b.Resource) && a.Resource.SchemaURL() == b.Resource.SchemaURL()
+}
+
+func coalesceMetrics(b *Buffer, m *matcher, older, newer []metricdata.Metrics) []metricdata.Metrics {
+	m.metrics.match(len(older), len(newer),
+		func(i int) streamID { return streamIDOf(&older[i], i) },
+		func(j int) streamID { return streamIDOf(&newer[j], -1-j) })
+	dst := b.metrics.take(len(older) + len(m.metrics.rest))
+	for i := range older {
+		if j := m.metrics.partner[i]; j >= 0 {
+			coalesceMetric(b, m, &dst[i], &older[i], &newer[j])
+		} else {
+			copyWhole(b, &dst[i], &older[i])
+		}
+	}
+	for k, j := range m.metrics.rest {
+		copyWhole(b, &dst[len(older)+k], &newer[j])
+	}
+	return dst
+}
+
+// coalesceMetric makes dst one metric of two that are of the same stream.
+func coalesceMetric(b *Buffer, m *matcher, dst, older, newer *metricdata.Metrics) {
+	data, points := kindOf(newer.Data).coalesce(b, m, dst.Data, older.Data, newer.Data)
+	*dst = metricdata.Metrics{
+		Name:        newer.Name,
+		Description: newer.Description,
+		Unit:        newer.Unit,
+		Data:        data,
+	}
+	b.points += points
+}
+
+// scopeID and streamID are what makes two scopes, and two metrics within them,
+// the same, see
+// https://opentelemetry.io/docs/specs/otel/metrics/data-model/#opentelemetry-protocol-data-model-producer-recommendations.
+type scopeID struct {
+	name, version, schemaURL string
+	attributes               attribute.Distinct
+}
+
+func scopeIDOf(s *instrumentation.Scope) scopeID {
+	return scopeID{s.Name, s.Version, s.SchemaURL, s.Attributes.Equivalent()}
+}
+
+type streamID struct {
+	name, unit string
+	kind       kind
+	header     header
+	unknown    int // makes what is unknown a stream of its own
+}
+
+// header is what an aggregation says of all its points.
+type header struct {
+	temporality metricdata.Temporality
+	monotonic   bool
+}
+
+// streamIDOf returns the stream of a metric at a place that no other one has.
+func streamIDOf(m *metricdata.Metrics, place int) streamID {
+	k := kindOf(m.Data)
+	id := streamID{name: m.Name, unit: m.Unit, kind: k, header: k.header(m.Data)}
+	if k == unknownKind {
+		id.unknown = place
+	}
+	return id
+}

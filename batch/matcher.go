@@ -1,0 +1,88 @@
+package batch
+
+import (
+	"hash/maphash"
+	"math/bits"
+	"sync"
+
+	"go.opentelemetry.io/otel/attribute"
+)
+
+// A matcher finds what two collections have in common. It is the memory that
+// Coalesce needs for itself.
+type matcher struct {
+	scopes  matching[scopeID]
+	metrics matching[streamID]
+	points  matching[attribute.Distinct]
+}
+
+// A matcher is as large as the largest metric it has seen, so few are kept.
+var matchers = sync.Pool{New: func() any { return new(matcher) }}
+
+func (m *matcher) release() { matchers.Put(m) }
+
+// A matching pairs the elements of two lists by a key. Where a key occurs more
+// than once, its last element in the older list goes with its first one in the
+// newer list, and the others stay alone: those two follow each other in time.
+type matching[K comparable] struct {
+	partner []int32 // for each older element its partner's index, or -1
+	rest    []int32 // the newer elements without a partner, in order
+	taken   []bool  // for each newer element whether it has a partner
+
+	// A hash table with open addressing: for each key 1 + the index of its first
+	// newer element. A map would take as long to clear for a small list as for
+	// the largest that it has ever held.
+	slots []int32
+}
+
+func (m *matching[K]) match(older, newer int, olderKey, newerKey func(int) K) {
+	m.partner = resized(m.partner, older)
+	m.taken = resized(m.taken, newer)
+	clear(m.taken)
+	m.index(newer, newerKey)
+	for i := older - 1; i >= 0; i-- {
+		j := *m.slot(olderKey(i), newerKey) - 1
+		if j >= 0 && m.taken[j] {
+			j = -1
+		}
+		m.partner[i] = j
+		if j >= 0 {
+			m.taken[j] = true
+		}
+	}
+	m.rest = m.rest[:0]
+	for j, taken := range m.taken {
+		if !taken {
+			m.rest = append(m.rest, int32(j))
+		}
+	}
+}
+
+// index fills the table. At least half of it stays empty.
+func (m *matching[K]) index(n int, key func(int) K) {
+	m.slots = resized(m.slots, 1<<bits.Len(uint(2*n)))
+	clear(m.slots)
+	for j := n - 1; j >= 0; j-- {
+		*m.slot(key(j), key) = int32(j) + 1
+	}
+}
+
+// slot returns the slot in which the key is, or else belongs.
+func (m *matching[K]) slot(k K, key func(int) K) *int32 {
+	mask := len(m.slots) - 1
+	for at := int(maphash.Comparable(seed, k)) & mask; ; at = (at + 1) & mask {
+		if s := &m.slots[at]; *s == 0 || key(int(*s)-1) == k {
+			return s
+		}
+	}
+}
+
+var seed = maphash.MakeSeed()
+
+// resized returns a slice of n elements, in the memory of s if that suffices.
+func resized[T any](s []T, n int) []T {
+	if n > cap(s) {
+		return make([]T, n)
+	}
+	return s[:n]
+}

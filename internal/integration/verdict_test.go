@@ -1,0 +1,183 @@
+package integration
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
+	"go.opentelemetry.io/otel/sdk/metric"
+
+	"github.com/asyncmetric/asyncmetric"
+	"github.com/asyncmetric/asyncmetric/internal/metrictest"
+	"github.com/asyncmetric/asyncmetric/queue"
+)
+
+// A verdict is what asyncmetric has to make of a fault.
+type verdict struct {
+	retry   bool
+	after   time.Duration // that the server asks for
+	dropped int           // points
+}
+
+var (
+	again   = verdict{retry: true}
+	never   = verdict{dropped: points}
+	partial = verdict{dropped: rejected}
+	warning = verdict{} // everything was taken, but the server had something to say
+)
+
+// delay is what servers ask for here. Nothing ever waits that long.
+const delay = 2 * time.Hour
+
+var againAfterDelay = verdict{retry: true, after: delay}
+
+// settings are those of an OTLP exporter. RetryConfig is the same struct in
+// both protocols.
+type settings struct {
+	retry   otlpmetrichttp.RetryConfig
+	timeout time.Duration
+}
+
+// An endpoint is a server that misbehaves, and how to get exporters for it.
+type endpoint struct {
+	*backend
+	exporter func(settings) (metric.Exporter, error)
+}
+
+// ownRetries are what OTLP exporters do about a fault themselves. They wrap the
+// error differently.
+var ownRetries = map[string]otlpmetrichttp.RetryConfig{
+	"that does not retry": {Enabled: false},
+	"that gave up":        {Enabled: true, InitialInterval: 1, MaxInterval: 1, MaxElapsedTime: 1},
+}
+
+// testFault demands the verdict for a fault of the endpoints that open returns.
+func testFault(t *testing.T, open func(*testing.T) endpoint, want verdict) {
+	for name, retry := range ownRetries {
+		t.Run("the error of an exporter "+name+" is classified", func(t *testing.T) {
+			testClassified(t, open(t), settings{retry: retry}, want)
+		})
+		t.Run("the batch of an exporter "+name+" ends", func(t *testing.T) {
+			testDelivered(t, open(t), settings{retry: retry}, want)
+		})
+	}
+}
+
+// testClassified sends one batch without asyncmetric and classifies the error.
+func testClassified(t *testing.T, server endpoint, s settings, want verdict) {
+	exporter, err := server.exporter(s)
+	require.NoError(t, err)
+	failure := exporter.Export(t.Context(), metrictest.Numbers(points, 1))
+	require.NoError(t, exporter.Shutdown(t.Context()))
+	require.Error(t, failure)
+	assertClassified(t, want, failure)
+	_, delivered := server.record()
+	assert.Empty(t, delivered)
+}
+
+func assertClassified(t *testing.T, want verdict, err error) {
+	t.Helper()
+	retry, after := asyncmetric.DefaultClassify(err)
+	assert.Equal(t, want.retry, retry, "%v", err)
+	assert.Equal(t, want.after, after, "%v", err)
+}
+
+// testDelivered sends one batch through asyncmetric, and demands that it comes
+// to its end on both sides.
+func testDelivered(t *testing.T, server endpoint, s settings, want verdict) {
+	inner, err := server.exporter(s)
+	require.NoError(t, err)
+	var reports record
+	e, err := asyncmetric.New(inner, append(reports.options(),
+		asyncmetric.WithRetry(asyncmetric.Retry{InitialInterval: time.Millisecond, MaxInterval: time.Millisecond}))...)
+	require.NoError(t, err)
+	require.NoError(t, e.Export(t.Context(), metrictest.Numbers(points, 1)))
+	flushErr := e.ForceFlush(t.Context())
+	require.NoError(t, e.Shutdown(t.Context()))
+
+	failed, delivered := server.record()
+	if want.retry {
+		assert.Equal(t, failures, failed, "sent again until the server is healthy")
+		assert.Equal(t, []int{points}, delivered, "and then no more")
+		assert.NoError(t, flushErr)
+	} else {
+		assert.Equal(t, 1, failed, "sent once")
+		assert.Empty(t, delivered)
+	}
+	stats := e.Stats()
+	assert.Equal(t, want.retry, stats.Retries > 0)
+	stats.Retries = 0
+	assert.Equal(t, asyncmetric.Stats{
+		Accepted: points, Exported: uint64(points - want.dropped), Dropped: uint64(want.dropped),
+	}, stats)
+
+	require.Len(t, reports.errs, 1, "one report, of the first failure or of the end")
+	assertClassified(t, want, reports.errs[0])
+	if want.dropped == 0 {
+		assert.Empty(t, reports.drops)
+		return
+	}
+	require.Len(t, reports.drops, 1)
+	drop := reports.drops[0]
+	assert.Equal(t, want.dropped, drop.Points)
+	assert.Equal(t, queue.ReasonPermanent, drop.Reason)
+	assert.ErrorIs(t, reports.errs[0], drop.Err)
+	if flushErr != nil { // the batch had not ended before the flush began
+		assert.ErrorIs(t, flushErr, drop.Err)
+	}
+}
+
+// testDelayBeyondOwnLimit demands that the delay is seen also in the error of
+// an exporter that finds it too long for its own retry.
+func testDelayBeyondOwnLimit(t *testing.T, server endpoint) {
+	retry := otlpmetrichttp.RetryConfig{Enabled: true, InitialInterval: 1, MaxInterval: 1, MaxElapsedTime: delay / 2}
+	testClassified(t, server, settings{retry: retry}, againAfterDelay)
+}
+
+// testDeadlines demands that batches are sent again after a server that does
+// not answer, whosever deadline it was that passed.
+func testDeadlines(t *testing.T, open func(*testing.T) endpoint) {
+	for name, retry := range ownRetries {
+		t.Run("of the attempt, with an exporter "+name, func(t *testing.T) {
+			exporter, err := open(t).exporter(settings{retry: retry})
+			require.NoError(t, err)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			defer cancel()
+			failure := exporter.Export(ctx, metrictest.Numbers(points, 1))
+			require.NoError(t, exporter.Shutdown(t.Context()))
+			require.Error(t, failure)
+			assertClassified(t, again, failure)
+		})
+		t.Run("of an exporter "+name, func(t *testing.T) {
+			testClassified(t, open(t), settings{retry: retry, timeout: time.Millisecond}, again)
+		})
+	}
+}
+
+// record collects what an exporter reports. It is complete after Shutdown.
+type record struct {
+	mu    sync.Mutex
+	errs  []error
+	drops []asyncmetric.Drop
+}
+
+// options makes an exporter report to r.
+func (r *record) options() []asyncmetric.Option {
+	return []asyncmetric.Option{
+		asyncmetric.WithErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.errs = append(r.errs, err)
+		})),
+		asyncmetric.WithOnDrop(func(d asyncmetric.Drop) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.drops = append(r.drops, d)
+		}),
+	}
+}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package asyncmetric_test
+
+const simulated = 100_000

@@ -147,8 +147,10 @@ func BenchmarkExportContended(b *testing.B) {
 }
 
 // BenchmarkExportBlocked exports while the inner exporter does not return and
-// the queue is full, which is when a library like this has to prove itself.
+// the queue is full, which is when a library like this has to prove itself. The
+// rival is Export while everything is well and the queue is empty.
 func BenchmarkExportBlocked(b *testing.B) {
+	b.Run("overflow=none", func(b *testing.B) { benchmarkExport(b, metrictest.Mixed(3000)) })
 	for _, overflow := range []queue.Overflow{queue.Coalesce, queue.DropOldest, queue.DropNewest} {
 		b.Run("overflow="+overflow.String(), func(b *testing.B) {
 			rm := metrictest.Mixed(3000)

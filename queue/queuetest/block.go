@@ -52,6 +52,12 @@ var blockClaims = []claim{{
 	bound:  tight,
 	test:   testBlockFIFO,
 }, {
+	name:   "OneTakeMakesRoomForSeveral",
+	demand: "Block makes Put wait for room, not longer: the room that a large collection leaves is for several small ones.",
+	under:  blockOnly,
+	bound:  tight,
+	test:   testBlockSeveral,
+}, {
 	name: "AHugeCollectionGetsInAmongSmallOnes",
 	demand: "A large collection is not overtaken for ever by small ones. One that is larger than the whole bound " +
 		"is accepted where nothing else waits.",
@@ -171,6 +177,22 @@ func (s *subject) fillAndBlock() (put <-chan error, value int64) {
 			default:
 			}
 		}
+	}
+}
+
+func testBlockSeveral(s *subject) {
+	if !s.ExactBound {
+		s.t.Skip("needs Config.ExactBound")
+	}
+	s.fill()
+	puts := make([]<-chan error, chunk)
+	for i := range puts {
+		puts[i] = s.startPut(s.ctx, 1, -1)
+	}
+	s.blocked(len(puts))
+	require.Equal(s.t, int64(0), s.export())
+	for _, put := range puts {
+		require.NoError(s.t, s.result("Put, though there is room,", put))
 	}
 }
 

@@ -73,6 +73,7 @@ func (s *subject) join(call string, results []<-chan error) {
 // produceAndClose puts in collections of random sizes and adds up what the
 // queue accounts for. One producer closes the queue meanwhile.
 func (s *subject) produceAndClose(closes bool, put *atomic.Int64) error {
+	look := s.look()
 	for i := range perProducer {
 		points := 1 + rand.IntN(2*chunk)
 		err := s.queue.Put(s.ctx, metrictest.Numbers(points, int64(i)))
@@ -89,6 +90,9 @@ func (s *subject) produceAndClose(closes bool, put *atomic.Int64) error {
 			if err := s.queue.Close(); err != nil {
 				return err
 			}
+		}
+		if err := look(); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -136,15 +140,23 @@ func (s *subject) takeAtRandom(stop <-chan struct{}, exported, dropped *atomic.I
 	}
 }
 
-// sample checks the stats again and again.
-func (s *subject) sample(stop <-chan struct{}) error {
+// look returns a function that checks the stats of this moment.
+func (s *subject) look() func() error {
 	var before queue.Stats
-	for {
+	return func() error {
 		stats := s.queue.Stats()
-		if err := errors.Join(inconsistency(stats), decrease(before, stats)); err != nil {
+		err := errors.Join(inconsistency(stats), decrease(before, stats))
+		before = stats
+		return err
+	}
+}
+
+// sample looks again and again.
+func (s *subject) sample(stop <-chan struct{}) error {
+	for look := s.look(); ; {
+		if err := look(); err != nil {
 			return err
 		}
-		before = stats
 		select {
 		case <-stop:
 			return nil

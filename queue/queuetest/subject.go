@@ -18,7 +18,7 @@ import (
 // is given much less.
 const (
 	patience   = 30 * time.Second
-	noPatience = 2 * time.Second
+	noPatience = 500 * time.Millisecond
 )
 
 // A subject is a queue under test. Its methods fail the test where the queue

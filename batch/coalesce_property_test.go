@@ -1,0 +1,143 @@
+package batch_test
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"pgregory.net/rapid"
+
+	"github.com/asyncmetric/asyncmetric/batch"
+)
+
+// coalesceAll makes one of all collections, always of two that are adjacent.
+func coalesceAll(collections []*metricdata.ResourceMetrics, pick func(n int) int) *metricdata.ResourceMetrics {
+	left := slices.Clone(collections)
+	for len(left) > 1 {
+		i := pick(len(left) - 1)
+		left[i] = batch.Coalesce(nil, left[i], left[i+1])
+		left = slices.Delete(left, i+1, i+2)
+	}
+	return left[0]
+}
+
+func TestCoalesceKeepsTotalsOfAnyStream(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		collections := drawStream(t, rapid.Bool().Draw(t, "huge"), 2)
+		got := coalesceAll(collections, func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "pair") })
+		totalsOf(collections...).requireEqual(t, totalsOf(got))
+		requireValidStream(t, got)
+	})
+}
+
+// requireValidStream asks of each point that it is valid, and that those of a
+// series follow each other without overlap.
+func requireValidStream(t testingT, rm *metricdata.ResourceMetrics) {
+	t.Helper()
+	for key, total := range totalsOf(rm) {
+		var last time.Time
+		for _, point := range total.points {
+			p := reflect.ValueOf(point)
+			start, end := startOf(point), p.FieldByName("Time").Interface().(time.Time)
+			require.True(t, start.Before(end), key)
+			require.True(t, end.After(last), key)
+			require.False(t, total.temporality == delta && start.Before(last), key)
+			last = end
+			requireCountsMatch(t, p)
+		}
+	}
+}
+
+func requireCountsMatch(t testingT, point reflect.Value) {
+	t.Helper()
+	n := uint64(0)
+	if counts := point.FieldByName("BucketCounts"); counts.IsValid() {
+		require.Equal(t, point.FieldByName("Bounds").Len()+1, counts.Len())
+		for _, c := range counts.Interface().([]uint64) {
+			n += c
+		}
+		require.Equal(t, point.FieldByName("Count").Uint(), n)
+	}
+	if point.FieldByName("Scale").IsValid() {
+		n = point.FieldByName("ZeroCount").Uint()
+		for _, sign := range []string{"PositiveBucket", "NegativeBucket"} {
+			for _, c := range point.FieldByName(sign).Interface().(metricdata.ExponentialBucket).Counts {
+				n += c
+			}
+		}
+		require.Equal(t, point.FieldByName("Count").Uint(), n)
+	}
+}
+
+// Without numbers that could overflow even the points come out the same, since
+// what can be joined does not depend on what is joined first.
+func TestCoalesceIsAssociative(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		huge := rapid.Bool().Draw(t, "huge")
+		collections := drawStream(t, huge, 3)
+		forwards := totalsOf(coalesceAll(collections, func(int) int { return 0 }))
+		backwards := totalsOf(coalesceAll(collections, func(n int) int { return n - 1 }))
+		forwards.requireEqual(t, backwards)
+		for key := range forwards {
+			if !huge {
+				require.Equal(t, forwards[key].points, backwards[key].points, key)
+			}
+		}
+	})
+}
+
+func TestCoalesceKeepsOneCumulativePointPerStartAndOneGauge(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		collections := drawStream(t, false, 2)
+		got := totalsOf(coalesceAll(collections, func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "pair") }))
+		for key, total := range totalsOf(collections...) {
+			if total.temporality == delta {
+				continue
+			}
+			var want []any
+			for i, point := range total.points {
+				last := i+1 == len(total.points)
+				if last || total.temporality == cumulative && startOf(point) != startOf(total.points[i+1]) {
+					want = append(want, point)
+				}
+			}
+			require.Equal(t, want, got[key].points, key)
+		}
+	})
+}
+
+func startOf(point any) time.Time {
+	return reflect.ValueOf(point).FieldByName("StartTime").Interface().(time.Time)
+}
+
+func TestCoalesceOrdersByFirstAppearance(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		collections := drawStream(t, false, 2)
+		got := coalesceAll(collections, func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "pair") })
+		require.Equal(t, firstAppearances(collections...), firstAppearances(got))
+	})
+}
+
+// firstAppearances returns the scopes, for each scope its metrics and for each
+// metric its series, all in the order in which they appeared first.
+func firstAppearances(collections ...*metricdata.ResourceMetrics) map[string][]string {
+	found := map[string][]string{}
+	appear := func(parent, child string) string {
+		if !slices.Contains(found[parent], child) {
+			found[parent] = append(found[parent], child)
+		}
+		return child
+	}
+	for _, rm := range collections {
+		for _, point := range loosePoints(rm) {
+			scope := appear("", fmt.Sprint(point.scope))
+			metric := appear(scope, fmt.Sprintf("%s %T%+v", scope, point.metric.Data, point.metric.Data))
+			appear(metric, seriesKey(point))
+		}
+	}
+	return found
+}

@@ -16,6 +16,9 @@ const (
 	categories = 10 // 120 attribute sets on 4 instruments: 480 series
 	writers    = 4
 	burst      = 10 // orders that each writer takes in a millisecond
+
+	instruments = 4
+	perOrder    = 2 // values that an order records in histograms
 )
 
 // application is the one whose metrics are at stake: a shop, where several
@@ -105,5 +108,5 @@ func (a *application) record(order int) totals {
 	a.items.Add(ctx, items, series)
 	a.size.Record(ctx, items, series)
 	a.duration.Record(ctx, float64(order%1000)/100, series)
-	return totals{increments: 1 + items, recordings: 2}
+	return totals{increments: 1 + items, recordings: perOrder}
 }

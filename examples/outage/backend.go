@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,6 +38,7 @@ type backend struct {
 	down      chan struct{} // closed when the backend goes down
 	received  totals
 	points    int
+	requests  []totals // what each request brought
 }
 
 func newBackend(p protocol, slowness time.Duration) *backend {
@@ -132,6 +134,7 @@ func (b *backend) accept(
 	}
 	b.received.add(sum)
 	b.points += points
+	b.requests = append(b.requests, sum)
 	return nil
 }
 
@@ -140,4 +143,11 @@ func (b *backend) delivered() (received totals, points int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.received, b.points
+}
+
+// counted returns what each request brought that has been counted so far.
+func (b *backend) counted() []totals {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.requests)
 }

@@ -75,6 +75,7 @@ func TestOnlyWhatIsAnsweredCounts(t *testing.T) {
 	received, points := b.delivered()
 	assert.Equal(t, totals{increments: 7, recordings: 5}, received)
 	assert.Equal(t, 3, points)
+	assert.Equal(t, []totals{received}, b.counted())
 }
 
 // openBackend returns a healthy backend over HTTP, closed with the test.

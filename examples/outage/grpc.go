@@ -16,12 +16,16 @@ import (
 // except for what reaching the backend and counting exactly takes. The default
 // back-off between connection attempts, 1 s and then 1.6 times more each, is
 // short enough for this outage.
-func newGRPCExporter(ctx context.Context, endpoint string) (sdkmetric.Exporter, error) {
-	return otlpmetricgrpc.New(ctx,
+func newGRPCExporter(ctx context.Context, endpoint string, retries retries) (sdkmetric.Exporter, error) {
+	options := []otlpmetricgrpc.Option{
 		otlpmetricgrpc.WithEndpoint(endpoint),
 		otlpmetricgrpc.WithInsecure(),
 		otlpmetricgrpc.WithTemporalitySelector(sdkmetric.DeltaTemporalitySelector),
-	)
+	}
+	if retries == withoutRetries {
+		options = append(options, otlpmetricgrpc.WithRetry(otlpmetricgrpc.RetryConfig{Enabled: false}))
+	}
+	return otlpmetricgrpc.New(ctx, options...)
 }
 
 // grpcServer receives OTLP over gRPC.

@@ -16,12 +16,16 @@ import (
 
 // newHTTPExporter returns the OTLP/HTTP exporter in its default configuration,
 // except for what reaching the backend and counting exactly takes.
-func newHTTPExporter(ctx context.Context, endpoint string) (sdkmetric.Exporter, error) {
-	return otlpmetrichttp.New(ctx,
+func newHTTPExporter(ctx context.Context, endpoint string, retries retries) (sdkmetric.Exporter, error) {
+	options := []otlpmetrichttp.Option{
 		otlpmetrichttp.WithEndpoint(endpoint),
 		otlpmetrichttp.WithInsecure(),
 		otlpmetrichttp.WithTemporalitySelector(sdkmetric.DeltaTemporalitySelector),
-	)
+	}
+	if retries == withoutRetries {
+		options = append(options, otlpmetrichttp.WithRetry(otlpmetrichttp.RetryConfig{Enabled: false}))
+	}
+	return otlpmetrichttp.New(ctx, options...)
 }
 
 // httpServer receives OTLP over HTTP, as binary protobuf.

@@ -17,6 +17,18 @@
 // pipelines have the same exporter. So the wrapped pipeline, too, may deliver
 // nothing until some seconds after the recovery.
 //
+// With -long, the outage lasts a day, simulated in a few seconds. Only a wrapped
+// pipeline goes through it. No time passes between two collections: each stands
+// for one of a reader that collects every minute. It is read from a ManualReader
+// and given to the exporter, which is what a PeriodicReader does. The receiver
+// answers 503 all along. The queue is tiny and full after 45 minutes. From then
+// on asyncmetric makes one of two collections that wait next to each other: each
+// time the outage has become twice as long, the resolution of what waits is
+// half, while the queue and the memory stay as large as they are. In the end the
+// receiver is healthy, gets what waits, and is compared with the application as
+// above. Here the retries of the OTLP exporter are off, as they should be in
+// production, and the delays of asyncmetric are short.
+//
 // The exit code is 0 if every measurement reached the wrapped pipeline's
 // receiver exactly once, 1 if not or if the script could not be played to its
 // end, 2 if the arguments are wrong.
@@ -65,21 +77,37 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 // demonstrate performs the outage, writes what came of it, and returns an
 // error if the wrapped pipeline did not deliver everything once.
 func demonstrate(ctx context.Context, cfg config, stdout, stderr io.Writer) error {
-	progress, write := stdout, report.table
+	progress, write := stdout, outcome.table
 	if cfg.json {
-		progress, write = stderr, report.json
+		progress, write = stderr, outcome.json
 	}
-	result, err := perform(ctx, cfg, progress)
+	result, err := act(ctx, cfg, progress)
 	if err != nil {
 		return err
 	}
-	return errors.Join(write(result, stdout), result.Wrapped.verify())
+	return errors.Join(write(result, stdout), result.verify())
+}
+
+// outcome is what came of either outage, the short or the long one.
+type outcome interface {
+	table(w io.Writer) error // for people
+	json(w io.Writer) error  // for programs
+	verify() error
+}
+
+// act goes through the outage that the command line asks for.
+func act(ctx context.Context, cfg config, progress io.Writer) (outcome, error) {
+	if cfg.long {
+		return endure(ctx, cfg, progress)
+	}
+	return perform(ctx, cfg, progress)
 }
 
 // config is what the command line says.
 type config struct {
 	protocol string
 	scale    float64
+	long     bool
 	json     bool
 }
 
@@ -90,7 +118,8 @@ func parseConfig(args []string, stderr io.Writer) (config, error) {
 	flags := flag.NewFlagSet("outage", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&cfg.protocol, "protocol", "http", "OTLP over `http or grpc`")
-	flags.Float64Var(&cfg.scale, "scale", 1, "`factor` for all times of the script, for a shorter run")
+	flags.Float64Var(&cfg.scale, "scale", 1, "`factor` for the time that the outage lasts, for a shorter run")
+	flags.BoolVar(&cfg.long, "long", false, "go through a day of outage, simulated in seconds")
 	flags.BoolVar(&cfg.json, "json", false, "print the result as JSON, the progress to stderr")
 	if err := flags.Parse(args); err != nil {
 		return cfg, err

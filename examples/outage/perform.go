@@ -43,8 +43,8 @@ func perform(ctx context.Context, cfg config, progress io.Writer) (report, error
 	return report{
 		Protocol: o.protocol,
 		Seconds:  time.Since(began).Seconds(),
-		Bare:     newResult(o.bare, counted),
-		Wrapped:  newResult(o.wrapped, counted),
+		Bare:     newResult(o.bare.backend, o.bare.stopwatch, counted),
+		Wrapped:  newResult(o.wrapped.backend, o.wrapped.stopwatch, counted),
 	}, err
 }
 

@@ -16,9 +16,17 @@ const interval = 100 * time.Millisecond
 
 // protocol is one way to send OTLP.
 type protocol struct {
-	newExporter func(ctx context.Context, endpoint string) (sdkmetric.Exporter, error)
+	newExporter func(ctx context.Context, endpoint string, retries retries) (sdkmetric.Exporter, error)
 	newServer   func(*backend) server
 }
+
+// retries says whether an OTLP exporter repeats failed requests itself.
+type retries bool
+
+const (
+	withRetries    retries = true // the default of the exporters
+	withoutRetries retries = false
+)
 
 var protocols = map[string]protocol{
 	"http": {newHTTPExporter, newHTTPServer},
@@ -36,7 +44,7 @@ type pipeline struct {
 
 // newBare returns a pipeline as most applications have it.
 func newBare(ctx context.Context, p protocol, slowness time.Duration) (*pipeline, error) {
-	b, inner, err := connect(ctx, p, slowness)
+	b, inner, err := connect(ctx, p, slowness, withRetries)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +54,7 @@ func newBare(ctx context.Context, p protocol, slowness time.Duration) (*pipeline
 
 // newWrapped returns a pipeline with the same exporter inside asyncmetric.
 func newWrapped(ctx context.Context, p protocol, slowness time.Duration) (*pipeline, error) {
-	b, inner, err := connect(ctx, p, slowness)
+	b, inner, err := connect(ctx, p, slowness, withRetries)
 	if err != nil {
 		return nil, err
 	}
@@ -63,12 +71,14 @@ func reportDrop(d asyncmetric.Drop) {
 }
 
 // connect opens a backend and makes the exporter that sends to it.
-func connect(ctx context.Context, p protocol, slowness time.Duration) (*backend, sdkmetric.Exporter, error) {
+func connect(
+	ctx context.Context, p protocol, slowness time.Duration, retries retries,
+) (*backend, sdkmetric.Exporter, error) {
 	b := newBackend(p, slowness)
 	if err := b.behave(healthy); err != nil {
 		return nil, nil, err
 	}
-	exporter, err := p.newExporter(ctx, b.address)
+	exporter, err := p.newExporter(ctx, b.address, retries)
 	if err != nil {
 		return nil, nil, errors.Join(err, b.close())
 	}

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 )
 
@@ -35,9 +33,9 @@ type balance struct {
 	Duplicated  int64   `json:"duplicated"`
 }
 
-func newResult(p *pipeline, counted totals) result {
-	received, _ := p.backend.delivered()
-	times := p.stopwatch.read()
+func newResult(b *backend, watch *stopwatch, counted totals) result {
+	received, _ := b.delivered()
+	times := watch.read()
 	return result{
 		Counters:      newBalance(counted.increments, received.increments),
 		Histograms:    newBalance(counted.recordings, received.recordings),
@@ -71,39 +69,24 @@ func (r result) verify() error {
 	return nil
 }
 
+// verify returns an error unless the wrapped pipeline delivered everything once.
+func (r report) verify() error { return r.Wrapped.verify() }
+
 // json writes the report for programs.
-func (r report) json(w io.Writer) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(r)
-}
+func (r report) json(w io.Writer) error { return writeJSON(w, r) }
 
 // table writes the report for people: bare against wrapped.
 func (r report) table(w io.Writer) error {
-	var text strings.Builder
-	row := func(title string, value func(result) string) {
-		fmt.Fprintf(&text, "%-34s %14s %14s\n", title, value(r.Bare), value(r.Wrapped))
-	}
-	balanceRows := func(of func(result) balance) {
-		row("  application counted", func(r result) string { return grouped(of(r).Counted) })
-		row("  backend received", func(r result) string { return grouped(of(r).Received) })
-		row("  lost", func(r result) string { return grouped(of(r).Lost) })
-		row("  lost, percent", func(r result) string { return fmt.Sprintf("%.2f", of(r).LostPercent) })
-		row("  duplicated", func(r result) string { return grouped(of(r).Duplicated) })
-	}
+	var s sheet
+	row := func(title string, value func(result) string) { s.row(title, value(r.Bare), value(r.Wrapped)) }
 
 	title := fmt.Sprintf("OTLP over %s, %.1f s", r.Protocol, r.Seconds)
-	fmt.Fprintf(&text, "\n%-34s %14s %14s\n", title, "bare", "wrapped")
-	fmt.Fprintln(&text, "counters, sum of the increments")
-	balanceRows(func(r result) balance { return r.Counters })
-	fmt.Fprintln(&text, "histograms, number of values")
-	balanceRows(func(r result) balance { return r.Histograms })
-	fmt.Fprintln(&text, "reader")
-	row("  collections", func(r result) string { return grouped(r.Collections) })
-	row("  failed exports", func(r result) string { return grouped(r.FailedExports) })
-	row("  longest hold", func(r result) string { return short(r.LongestHold) })
-	row("  median hold", func(r result) string { return short(r.MedianHold) })
-
-	_, err := io.WriteString(w, text.String())
-	return err
+	s.section(fmt.Sprintf("\n%-34s %14s %14s", title, "bare", "wrapped"))
+	s.balances(r.Bare, r.Wrapped)
+	s.section("reader")
+	row("collections", func(r result) string { return grouped(r.Collections) })
+	row("failed exports", func(r result) string { return grouped(r.FailedExports) })
+	row("longest hold", func(r result) string { return short(r.LongestHold) })
+	row("median hold", func(r result) string { return short(r.MedianHold) })
+	return s.write(w)
 }

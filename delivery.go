@@ -114,11 +114,13 @@ func (d *delivery) awaitShutdown() context.Context {
 }
 
 // close ends the queue, which drops what is left unless it is durable, and the
-// inner exporter.
+// inner exporter. A flush that takes long leaves some time for the rest.
 func (d *delivery) close(ctx context.Context) error {
 	err := d.queue.Close()
 	if ctx.Err() == nil {
-		err = errors.Join(err, d.call(ctx, "ForceFlush", d.inner.ForceFlush))
+		most, cancel := context.WithTimeout(ctx, mostOf(ctx))
+		err = errors.Join(err, d.call(most, "ForceFlush", d.inner.ForceFlush))
+		cancel()
 	}
 	return errors.Join(err, d.call(ctx, "Shutdown", d.inner.Shutdown))
 }

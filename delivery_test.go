@@ -252,6 +252,28 @@ func TestPanicIsThatBatchsError(t *testing.T) {
 	shutdown(t, e, inner)
 }
 
+// hostile is an error whose methods panic, as those of a nil pointer do.
+type hostile struct{ err error }
+
+func (h *hostile) Error() string { return h.err.Error() }
+func (h *hostile) Unwrap() error { return h.err }
+
+func TestErrorWhoseMethodsPanicIsThatBatchsError(t *testing.T) {
+	inner := &metrictest.Exporter{OnExport: func(_ context.Context, rm *metricdata.ResourceMetrics) error {
+		if metrictest.Value(rm) == 1 {
+			var h *hostile
+			return h
+		}
+		return nil
+	}}
+	e, r := start(t, inner)
+	export(t, e, 1, 2)
+	_ = e.Shutdown(t.Context())
+	assert.Equal(t, []int64{2}, metrictest.Values(inner.Delivered()))
+	require.Len(t, r.errors(), 1)
+	assert.ErrorIs(t, r.errors()[0], asyncmetric.ErrPanic)
+}
+
 // mutate does to a collection what an inner exporter might.
 func mutate(rm *metricdata.ResourceMetrics) {
 	for i := range rm.ScopeMetrics {

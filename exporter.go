@@ -93,6 +93,10 @@ func (e *Exporter) Aggregation(k metric.InstrumentKind) metric.Aggregation {
 
 // MarshalLog returns what the SDK logs about the exporter.
 func (e *Exporter) MarshalLog() any {
+	bound, overflow := e.config.maxQueueSize, e.config.overflow.String()
+	if e.config.queueGiven {
+		bound, overflow = 0, "" // are those of the queue
+	}
 	return struct {
 		Type               string
 		Exporter           metric.Exporter
@@ -106,8 +110,8 @@ func (e *Exporter) MarshalLog() any {
 		Type:               "asyncmetric",
 		Exporter:           e.inner,
 		Queue:              fmt.Sprintf("%T", e.queue),
-		MaxQueueSize:       e.config.maxQueueSize,
-		Overflow:           e.config.overflow.String(),
+		MaxQueueSize:       bound,
+		Overflow:           overflow,
 		MaxExportBatchSize: e.config.maxExportBatchSize,
 		ExportTimeout:      e.config.exportTimeout,
 		Shutdown:           e.isDown.Load(),

@@ -208,7 +208,7 @@ func TestBlockedExportHonoursItsContext(t *testing.T) {
 		result := make(chan error, 1)
 		go func() { result <- e.Export(context.Background(), metrictest.Numbers(1, 4)) }()
 		synctest.Wait()
-		go func() { close(g.open) }()
+		time.AfterFunc(time.Second, func() { close(g.open) }) // when Shutdown waits
 		shutdown(t, e, inner)
 		assert.Equal(t, metric.ErrExporterShutdown, <-result, "Shutdown refuses what still waits")
 		assert.Equal(t, []int64{1, 2}, metrictest.Values(inner.Delivered()))

@@ -50,13 +50,17 @@ func (e *Exporter) ForceFlush(ctx context.Context) error {
 	return errors.Join(fs.result(f), err)
 }
 
-// awaitInner waits until the inner exporter has been flushed, or shut down,
-// which comes after a flush.
+// awaitInner waits until the inner exporter has been flushed for f.
 func (e *Exporter) awaitInner(f *flush) error {
 	var err error
 	select {
 	case err = <-f.flushed:
 	case <-e.delivery.done:
+		select {
+		case err = <-f.flushed:
+		default:
+			return metric.ErrExporterShutdown
+		}
 	case <-f.ctx.Done():
 		return e.flushError(f.ctx.Err())
 	}
@@ -177,14 +181,22 @@ func (d *delivery) hurry(position uint64) bool {
 // waiting until they have, keeps the next collection from coming in between.
 func (d *delivery) flushInner() {
 	for _, f := range d.flushes.list() {
-		if f.served || f.flushed == nil || f.ctx.Err() != nil {
+		if f.served || f.flushed == nil || f.ctx.Err() != nil || d.ctx.Err() != nil {
 			continue
 		}
 		if f.passed.Load() || d.queue.Wait(endedContext, f.position.Load()) == nil {
 			f.served = true
-			f.flushed <- d.call(f.ctx, "ForceFlush", d.inner.ForceFlush)
+			f.flushed <- d.flushFor(f.ctx)
 		}
 	}
+}
+
+// flushFor flushes the inner exporter, until ctx ends or delivery is stopped.
+func (d *delivery) flushFor(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(d.ctx, func() { cancel(context.Cause(d.ctx)) })()
+	return d.call(ctx, "ForceFlush", d.inner.ForceFlush)
 }
 
 // endedContext makes Wait answer at once.

@@ -91,7 +91,8 @@ func (c *config) validate() error {
 // limit must not turn telemetry off.
 //
 // The default is 262144. A waiting point takes about 100 bytes, a histogram
-// point about 200 and 8 for each bucket.
+// point about 200 and 8 for each bucket, and each waiting collection about 1 kB
+// besides, which counts where collections have a few points only.
 func WithMaxQueueSize(points int) Option {
 	return optionFunc(func(c *config) {
 		c.maxQueueSize = points
@@ -157,7 +158,8 @@ func WithQueue(q queue.Queue) Option {
 //
 // The handler is called on the delivery goroutine or within Export. It should
 // return quickly, may be called concurrently, and must not call ForceFlush or
-// Shutdown of the exporter, which would wait for itself.
+// Shutdown of the exporter, nor Export under queue.Block: it would wait for
+// itself.
 func WithErrorHandler(h otel.ErrorHandler) Option {
 	return optionFunc(func(c *config) { c.errorHandler = h })
 }

@@ -54,7 +54,8 @@ func (e *Exporter) Shutdown(ctx context.Context) error {
 	} else {
 		// The inner exporter holds up the delivery goroutine, which will do the
 		// rest. What waits need not wait for that.
-		closeErr = e.queue.Close()
+		closeErr = errors.Join(e.queue.Close(),
+			fmt.Errorf("asyncmetric: shutdown: the inner exporter has not ended: %w", gaveUp))
 	}
 	e.drops.reportRest()
 	return errors.Join(d.flushes.result(f), e.undelivered(gaveUp), closeErr)
@@ -62,6 +63,9 @@ func (e *Exporter) Shutdown(ctx context.Context) error {
 
 // awaitEnd waits for the end that another call of Shutdown brings about.
 func (e *Exporter) awaitEnd(ctx context.Context) error {
+	if e.isEnded() {
+		return metric.ErrExporterShutdown // also if ctx has ended
+	}
 	select {
 	case <-e.delivery.done:
 		return metric.ErrExporterShutdown
@@ -73,9 +77,7 @@ func (e *Exporter) awaitEnd(ctx context.Context) error {
 // awaitDrain waits until delivery has ended, and stops it when the time is
 // over. It returns nil if it did not have to, else the error of ctx.
 func (e *Exporter) awaitDrain(ctx context.Context) error {
-	deadline, _ := ctx.Deadline() // withDrainTimeout sees to it that there is one
-	left := time.Until(deadline)
-	giveUp := time.NewTimer(left - min(left/10, cleanUpTime))
+	giveUp := time.NewTimer(mostOf(ctx))
 	defer giveUp.Stop()
 
 	select {
@@ -98,6 +100,14 @@ func (e *Exporter) awaitDrain(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	return err
+}
+
+// mostOf returns the time that ctx, which has a deadline, leaves, but for what is
+// kept for cleaning up.
+func mostOf(ctx context.Context) time.Duration {
+	deadline, _ := ctx.Deadline()
+	left := time.Until(deadline)
+	return left - min(left/10, cleanUpTime)
 }
 
 func (e *Exporter) isEnded() bool {

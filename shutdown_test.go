@@ -3,6 +3,8 @@ package asyncmetric_test
 import (
 	"context"
 	"errors"
+	"net"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -274,4 +276,84 @@ func TestPanicsInForceFlushAndShutdownAreErrors(t *testing.T) {
 	assert.ErrorContains(t, err, "flush")
 	assert.ErrorContains(t, err, "down")
 	assertSettled(t, e.Stats())
+}
+
+// Shutdown does not say that all is well when the inner exporter has not ended.
+func TestShutdownReportsAnInnerExporterThatDoesNotEnd(t *testing.T) {
+	for _, method := range []string{"ForceFlush", "Shutdown"} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newGate()
+			stuck := func(context.Context) error { return g.pass(context.Background()) }
+			inner := &metrictest.Exporter{OnForceFlush: stuck}
+			if method == "Shutdown" {
+				inner = &metrictest.Exporter{OnShutdown: stuck}
+			}
+			e, _ := start(t, inner)
+			export(t, e, 1)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			err := e.Shutdown(ctx)
+			assert.ErrorIs(t, err, context.DeadlineExceeded, method)
+			assert.ErrorContains(t, err, "the inner exporter has not ended")
+			close(g.open)
+			elapse(time.Minute)
+			assert.Equal(t, 1, inner.Count("Shutdown"))
+			assert.Equal(t, metric.ErrExporterShutdown, e.Shutdown(ctx), "it has ended, and ctx too")
+		})
+	}
+}
+
+func TestShutdownCancelsAFlushOfTheInnerExporter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &metrictest.Exporter{OnForceFlush: func(ctx context.Context) error {
+			<-ctx.Done()
+			return context.Cause(ctx)
+		}}
+		e, _ := start(t, inner)
+		result := make(chan error, 1)
+		go func() { result <- e.ForceFlush(context.Background()) }()
+		synctest.Wait()
+		export(t, e, 1)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		assert.ErrorIs(t, e.Shutdown(ctx), context.DeadlineExceeded)
+		assert.ErrorContains(t, <-result, "the time for Shutdown is over")
+		assert.Equal(t, 1, inner.Count("Shutdown"))
+		assertSettled(t, e.Stats())
+	})
+}
+
+func TestShutdownSaysWhyNothingWasDelivered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		refused := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error { return refused }}
+		e, _ := start(t, inner)
+		export(t, e, 1)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		err := e.Shutdown(ctx)
+		assert.ErrorIs(t, err, refused)
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+	})
+}
+
+// What is in flight when Shutdown is cancelled may still be delivered, but the
+// inner exporter is not flushed any more.
+func TestFlushThatShutdownPreventsIsAnError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		inner := &metrictest.Exporter{OnExport: g.stuck}
+		e, _ := start(t, inner)
+		export(t, e, 1)
+		result := make(chan error, 1)
+		go func() { result <- e.ForceFlush(context.Background()) }()
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		assert.ErrorIs(t, e.Shutdown(ctx), context.Canceled)
+		close(g.open)
+		assert.ErrorIs(t, <-result, metric.ErrExporterShutdown)
+		assert.Zero(t, inner.Count("ForceFlush"))
+		assert.Equal(t, uint64(1), e.Stats().Exported)
+	})
 }

@@ -131,6 +131,10 @@ func TestCoalesceLowersTheScaleOnlyAsFarAsItMust(t *testing.T) {
 	older.NegativeBucket = metricdata.ExponentialBucket{Offset: 9, Counts: []uint64{1}}
 	want.NegativeBucket = metricdata.ExponentialBucket{Offset: 4, Counts: []uint64{1}}
 	requireScaled(t, older, newer, want)
+	for _, p := range []*metricdata.ExponentialHistogramDataPoint[int64]{&older, &newer, &want} {
+		p.PositiveBucket, p.NegativeBucket = p.NegativeBucket, p.PositiveBucket
+	}
+	requireScaled(t, older, newer, want)
 }
 
 func TestCoalesceKeepsAsManyBucketsAsThereWere(t *testing.T) {

@@ -40,7 +40,7 @@ func addExponentials[N number](b *Buffer, dst, older, newer *metricdata.Exponent
 		return false
 	}
 	var timely, summed, counted, zeroes bool
-	dst.StartTime, timely = joinTime(older.StartTime, older.Time, newer.Time)
+	dst.StartTime, timely = joinTime(older.StartTime, older.Time, newer.StartTime, newer.Time)
 	dst.Sum, summed = add(older.Sum, newer.Sum)
 	dst.Count, counted = addCounts(older.Count, newer.Count)
 	dst.ZeroCount, zeroes = addCounts(older.ZeroCount, newer.ZeroCount)

@@ -25,7 +25,7 @@ func joinSum[N number](b *Buffer, a *numberArenas[N], h header, dst, older, newe
 		if dst.Value, ok = add(older.Value, newer.Value); !ok {
 			return false
 		}
-		if dst.StartTime, ok = joinTime(older.StartTime, older.Time, newer.Time); !ok {
+		if dst.StartTime, ok = joinTime(older.StartTime, older.Time, newer.StartTime, newer.Time); !ok {
 			return false
 		}
 	case metricdata.CumulativeTemporality:
@@ -74,7 +74,7 @@ func addHistograms[N number](b *Buffer, dst, older, newer *metricdata.HistogramD
 		return false
 	}
 	var timely, summed, counted bool
-	dst.StartTime, timely = joinTime(older.StartTime, older.Time, newer.Time)
+	dst.StartTime, timely = joinTime(older.StartTime, older.Time, newer.StartTime, newer.Time)
 	dst.Sum, summed = add(older.Sum, newer.Sum)
 	dst.Count, counted = addCounts(older.Count, newer.Count)
 	if !timely || !summed || !counted {
@@ -99,11 +99,11 @@ func joinSummary(b *Buffer, _ header, dst, _, newer *metricdata.SummaryDataPoint
 	return true
 }
 
-// joinTime returns the start of a delta point that covers an older one and one
-// that ends at newerTime. It reports false if the clock went backwards, since
-// no such point would start before it ends.
-func joinTime(olderStart, olderTime, newerTime time.Time) (start time.Time, ok bool) {
-	return olderStart, !newerTime.Before(olderTime) && !newerTime.Before(olderStart)
+// joinTime returns the start of a delta point that covers two others. It
+// reports false if time went backwards from one to the other: the point would
+// end before it starts, or not cover the newer one.
+func joinTime(olderStart, olderTime, newerStart, newerTime time.Time) (start time.Time, ok bool) {
+	return olderStart, !newerStart.Before(olderStart) && !newerTime.Before(olderTime) && !newerTime.Before(olderStart)
 }
 
 // add returns a + b, or false if that is beyond what N can hold.

@@ -117,7 +117,7 @@ func (k aggregation[A, P]) coalesce(
 func (k aggregation[A, P]) coalescePoints(
 	b *Buffer, m *matching[attribute.Distinct], h header, older, newer []P,
 ) []P {
-	m.match(len(older), len(newer),
+	m.matchNeighbours(len(older), len(newer),
 		func(i int) attribute.Distinct { return k.attributes(&older[i]).Equivalent() },
 		func(j int) attribute.Distinct { return k.attributes(&newer[j]).Equivalent() })
 	dst := k.arena(b).take(len(older) + len(m.rest))
@@ -135,7 +135,9 @@ func (k aggregation[A, P]) coalescePoints(
 		k.deepen(b, dst[i:i+1])
 	}
 	if apart > 0 {
-		dst = append(k.arena(b).take(len(dst) + apart)[:0], dst...)[:len(dst)+apart]
+		small := dst
+		dst = append(k.arena(b).take(len(small) + apart)[:0], small...)[:len(small)+apart]
+		clear(small)
 	}
 	rest := dst[len(older):len(older)]
 	for j := range newer {

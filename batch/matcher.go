@@ -21,9 +21,8 @@ var matchers = sync.Pool{New: func() any { return new(matcher) }}
 
 func (m *matcher) release() { matchers.Put(m) }
 
-// A matching pairs the elements of two lists by a key. Where a key occurs more
-// than once, its last element in the older list goes with its first one in the
-// newer list, and the others stay alone: those two follow each other in time.
+// A matching pairs the elements of two lists by a key. Each element has one
+// partner at most; what has none is rest.
 type matching[K comparable] struct {
 	partner []int32 // for each older element its partner's index, or -1
 	rest    []int32 // the newer elements without a partner, in order
@@ -33,23 +32,55 @@ type matching[K comparable] struct {
 	// newer element. A map would take as long to clear for a small list as for
 	// the largest that it has ever held.
 	slots []int32
+	next  []int32 // for each newer element the next one with its key, or -1
 }
 
+// match pairs the first elements of a key, the second ones, and so on. That is
+// for scopes and metrics, which occur more than once because the SDK has
+// several instruments of one name, in the same order each time.
 func (m *matching[K]) match(older, newer int, olderKey, newerKey func(int) K) {
-	m.partner = resized(m.partner, older)
-	m.taken = resized(m.taken, newer)
-	clear(m.taken)
-	m.index(newer, newerKey)
+	m.begin(older, newer, newerKey)
+	for i := range m.partner {
+		j := *m.slot(olderKey(i), newerKey) - 1
+		for j >= 0 && m.taken[j] {
+			j = m.next[j]
+		}
+		m.pair(i, j)
+	}
+	m.end()
+}
+
+// matchNeighbours pairs the last older element of a key with its first newer
+// one, and leaves the others alone. That is for the points of a series, which
+// occurs more than once because points could not be joined: they are in order
+// of time, and those two are next to each other.
+func (m *matching[K]) matchNeighbours(older, newer int, olderKey, newerKey func(int) K) {
+	m.begin(older, newer, newerKey)
 	for i := older - 1; i >= 0; i-- {
 		j := *m.slot(olderKey(i), newerKey) - 1
 		if j >= 0 && m.taken[j] {
 			j = -1
 		}
-		m.partner[i] = j
-		if j >= 0 {
-			m.taken[j] = true
-		}
+		m.pair(i, j)
 	}
+	m.end()
+}
+
+func (m *matching[K]) begin(older, newer int, key func(int) K) {
+	m.partner = resized(m.partner, older)
+	m.taken = resized(m.taken, newer)
+	clear(m.taken)
+	m.index(newer, key)
+}
+
+func (m *matching[K]) pair(i int, j int32) {
+	m.partner[i] = j
+	if j >= 0 {
+		m.taken[j] = true
+	}
+}
+
+func (m *matching[K]) end() {
 	m.rest = m.rest[:0]
 	for j, taken := range m.taken {
 		if !taken {
@@ -62,8 +93,11 @@ func (m *matching[K]) match(older, newer int, olderKey, newerKey func(int) K) {
 func (m *matching[K]) index(n int, key func(int) K) {
 	m.slots = resized(m.slots, 1<<bits.Len(uint(2*n)))
 	clear(m.slots)
+	m.next = resized(m.next, n)
 	for j := n - 1; j >= 0; j-- {
-		*m.slot(key(j), key) = int32(j) + 1
+		s := m.slot(key(j), key)
+		m.next[j] = *s - 1
+		*s = int32(j) + 1
 	}
 }
 

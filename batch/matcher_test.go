@@ -8,10 +8,18 @@ import (
 	"pgregory.net/rapid"
 )
 
-// matchOf returns the partners of the older keys, or -1, and the newer ones
-// that have none.
-func matchOf(m *matching[int], older, newer []int) (partner, rest []int) {
-	m.match(len(older), len(newer), func(i int) int { return older[i] }, func(j int) int { return newer[j] })
+// A pairing is one of the methods of matching.
+type pairing func(m *matching[int], older, newer int, olderKey, newerKey func(int) int)
+
+var pairings = map[string]pairing{
+	"in order":   (*matching[int]).match,
+	"neighbours": (*matching[int]).matchNeighbours,
+}
+
+// of returns the partners of the older keys, or -1, and the newer ones that
+// have none.
+func (p pairing) of(m *matching[int], older, newer []int) (partner, rest []int) {
+	p(m, len(older), len(newer), func(i int) int { return older[i] }, func(j int) int { return newer[j] })
 	for _, j := range m.partner {
 		partner = append(partner, int(j))
 	}
@@ -21,41 +29,68 @@ func matchOf(m *matching[int], older, newer []int) (partner, rest []int) {
 	return partner, rest
 }
 
-// simpleMatch is what matchOf returns, in the obvious way.
-func simpleMatch(older, newer []int) (partner, rest []int) {
-	last := map[int]int{} // of the older keys
-	for i, key := range older {
-		last[key] = i
-		partner = append(partner, -1)
-	}
-	for j, key := range newer {
-		if i, common := last[key]; common {
-			partner[i] = j
-			delete(last, key)
-			continue
+// simplePairings are the same, in the obvious way.
+var simplePairings = map[string]func(older, newer []int) (partner, rest []int){
+	"in order": func(older, newer []int) (partner, rest []int) {
+		taken := make([]bool, len(newer))
+		for _, key := range older {
+			found := -1
+			for j := len(newer) - 1; j >= 0; j-- {
+				if newer[j] == key && !taken[j] {
+					found = j
+				}
+			}
+			if found >= 0 {
+				taken[found] = true
+			}
+			partner = append(partner, found)
 		}
-		rest = append(rest, j)
-	}
-	return partner, rest
+		for j := range newer {
+			if !taken[j] {
+				rest = append(rest, j)
+			}
+		}
+		return partner, rest
+	},
+	"neighbours": func(older, newer []int) (partner, rest []int) {
+		last := map[int]int{} // of the older keys
+		for i, key := range older {
+			last[key] = i
+			partner = append(partner, -1)
+		}
+		for j, key := range newer {
+			if i, common := last[key]; common {
+				partner[i] = j
+				delete(last, key)
+				continue
+			}
+			rest = append(rest, j)
+		}
+		return partner, rest
+	},
 }
 
-func TestMatchingPairsTheLastOlderKeyWithTheFirstNewerOne(t *testing.T) {
+func TestMatchingPairsWhatOccursTwice(t *testing.T) {
 	var m matching[int]
-	partner, rest := matchOf(&m, []int{7, 8, 7, 9}, []int{5, 7, 9, 7, 5})
+	older, newer := []int{7, 8, 7, 9}, []int{5, 7, 9, 7, 5}
+	partner, rest := pairings["neighbours"].of(&m, older, newer)
 	assert.Equal(t, []int{-1, -1, 1, 2}, partner)
 	assert.Equal(t, []int{0, 3, 4}, rest)
+	partner, rest = pairings["in order"].of(&m, older, newer)
+	assert.Equal(t, []int{1, -1, 3, 2}, partner)
+	assert.Equal(t, []int{0, 4}, rest)
 }
 
 func TestMatchingOfNothing(t *testing.T) {
 	var m matching[int]
 	for range 2 {
-		partner, rest := matchOf(&m, nil, nil)
+		partner, rest := pairings["in order"].of(&m, nil, nil)
 		assert.Empty(t, partner)
 		assert.Empty(t, rest)
-		partner, rest = matchOf(&m, []int{1, 2}, nil)
+		partner, rest = pairings["in order"].of(&m, []int{1, 2}, nil)
 		assert.Equal(t, []int{-1, -1}, partner)
 		assert.Empty(t, rest)
-		partner, rest = matchOf(&m, nil, []int{1, 1})
+		partner, rest = pairings["in order"].of(&m, nil, []int{1, 1})
 		assert.Empty(t, partner)
 		assert.Equal(t, []int{0, 1}, rest)
 	}
@@ -69,8 +104,9 @@ func TestMatchingIsThatOfASimpleOne(t *testing.T) {
 			keys := rapid.IntRange(0, rapid.SampledFrom([]int{1, 5, 1000}).Draw(t, "different"))
 			older := rapid.SliceOfN(keys, 0, 50).Draw(t, "older")
 			newer := rapid.SliceOfN(keys, 0, 50).Draw(t, "newer")
-			wantPartner, wantRest := simpleMatch(older, newer)
-			partner, rest := matchOf(&m, older, newer)
+			how := rapid.SampledFrom([]string{"in order", "neighbours"}).Draw(t, "how")
+			wantPartner, wantRest := simplePairings[how](older, newer)
+			partner, rest := pairings[how].of(&m, older, newer)
 			require.Equal(t, wantPartner, partner)
 			require.Equal(t, wantRest, rest)
 			for j := range newer {

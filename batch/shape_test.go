@@ -82,7 +82,7 @@ func (f *filler) next(limit int) int {
 // detail returns a number below limit that follows no simple pattern.
 func (f *filler) detail(limit int) int {
 	f.serial++
-	return int(uint32(f.serial*2654435761)>>16) % limit
+	return int(uint32(f.serial)*2654435761>>16) % limit
 }
 
 func (f *filler) fill(v reflect.Value) {

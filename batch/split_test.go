@@ -1,6 +1,7 @@
 package batch_test
 
 import (
+	"math"
 	"reflect"
 	"slices"
 	"sync"
@@ -119,7 +120,7 @@ func TestSplitKeepsTemporalityAndMonotonicity(t *testing.T) {
 
 func TestSplitWithoutALimitGivesOnePart(t *testing.T) {
 	source := metrictest.EveryKind(3)
-	for _, maxPoints := range []int{-1, 0, 54, 55, 1 << 62} {
+	for _, maxPoints := range []int{-1, 0, 54, 55, math.MaxInt} {
 		parts := slices.Collect(batch.Split(source, maxPoints))
 		require.Len(t, parts, 1)
 		requireEqual(t, source, parts[0].Copy(nil))

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -54,7 +55,7 @@ func mustEnd(b *testing.B, m *Memory, ctx context.Context) {
 func BenchmarkPutTakeSettle(b *testing.B) {
 	for _, depth := range []int{10, 1000, 100_000} {
 		b.Run(fmt.Sprintf("depth=%d", depth), func(b *testing.B) {
-			m, rm := benchQueue(b, 1<<40, Block)
+			m, rm := benchQueue(b, math.MaxInt, Block)
 			fill(b, m, depth, metrictest.Numbers(1, 0))
 			ctx := context.Background()
 			w := m.waiting
@@ -74,7 +75,7 @@ func BenchmarkPutTakeSettle(b *testing.B) {
 func BenchmarkThroughTheQueue(b *testing.B) {
 	for _, depth := range []int{10, 1000, 100_000} {
 		b.Run(fmt.Sprintf("depth=%d", depth), func(b *testing.B) {
-			m, _ := benchQueue(b, 1<<40, Block)
+			m, _ := benchQueue(b, math.MaxInt, Block)
 			rm := metrictest.Numbers(1, 0)
 			b.SetBytes(int64(metrictest.Bytes(rm)))
 			fill(b, m, depth, rm)

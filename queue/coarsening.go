@@ -24,8 +24,8 @@ const (
 	// free before new collections are kept apart again.
 	relaxedShare = 8
 
-	// maxGrowth is how many times larger than a new collection the only entry
-	// that waits may become by joining it, if that is beyond the bound.
+	// maxGrowth is how many times larger than the largest of its parts the only
+	// entry that waits may become by joining, if that is beyond the bound.
 	maxGrowth = 2
 )
 
@@ -43,16 +43,19 @@ const (
 //
 // A pass frees an entry for each two that it visits, and target new collections
 // take up one. So of collections of equal size, one Put joins at most one pair
-// of the pass, or itself to the newest entry.
+// of the pass, or itself to the newest entry. Where sizes differ much, a
+// collection may find no room where it belongs, and entries are less even.
 //
 // When a part of the queue has been delivered, new collections have room and
 // are kept apart: target is 1 again. The passes after that join the small
 // entries first, because large pairs are beyond the target, until all are even
 // once more.
 type coarsening struct {
-	target int // parts that the newest entry gets before a new one begins, at least 1
-	cursor int // index of the waiting entry at which the pass goes on
-	parts  int // of all that waits
+	target    int    // parts that the newest entry gets before a new one begins, at least 1
+	cursor    int    // index of the waiting entry at which the pass goes on
+	parts     int    // of all that waits
+	delivered bool   // something has been taken since target was 1
+	version   uint64 // of the entry that got its data last
 }
 
 // popped tells that e, the oldest entry that waited, waits no more.
@@ -61,13 +64,19 @@ func (c *coarsening) popped(e *entry) {
 	c.cursor = max(0, c.cursor-1)
 }
 
+// nextVersion returns a number that no entry has had.
+func (c *coarsening) nextVersion() uint64 {
+	c.version++
+	return c.version
+}
+
 // takeUp is what Put does under Coalesce before it looks for room. It reports
 // whether it has taken rm up; if not, it has made room where joining can. The
 // caller holds the lock.
 func (m *Memory) takeUp(rm *metricdata.ResourceMetrics, points int) bool {
 	c := &m.coarsening
-	if m.waitingPoints()+points <= m.maxPoints-m.maxPoints/relaxedShare {
-		c.target, c.cursor = 1, 0
+	if c.delivered && m.waitingPoints()+points <= m.maxPoints-m.maxPoints/relaxedShare {
+		c.target, c.cursor, c.delivered = 1, 0, false
 	}
 	if m.complete(rm, points) {
 		return true
@@ -83,7 +92,17 @@ func (m *Memory) takeUp(rm *metricdata.ResourceMetrics, points int) bool {
 		}
 		work += m.joinPair()
 	}
-	return !m.fits(points) && m.joinNewest(rm, points)
+	if m.fits(points) {
+		return false
+	}
+	if m.joinNewest(rm, points) {
+		return true
+	}
+	// Without more room data would be lost, so that the work does not count.
+	for !m.fits(points) && m.findPair() {
+		m.joinPair()
+	}
+	return false
 }
 
 // complete joins rm to the newest entry if that has less parts than it should.
@@ -107,10 +126,11 @@ func (m *Memory) joinNewest(rm *metricdata.ResourceMetrics, points int) bool {
 	if newest == nil || !batch.SameResource(newest.Collection(), rm) {
 		return false
 	}
-	joined := m.spare.get(points)
+	joined := m.spare.get(max(newest.Points(), points))
 	batch.Coalesce(joined, newest.Collection(), rm)
 	grown := joined.Points() - newest.Points()
-	if m.waitingPoints()+grown > m.maxPoints && !m.mayExceed(joined.Points(), points) {
+	newest.largest = max(newest.largest, points)
+	if grown > 0 && m.waitingPoints()+grown > m.maxPoints && !m.mayExceed(joined.Points(), newest.largest) {
 		m.spare.put(joined)
 		return false
 	}
@@ -127,8 +147,8 @@ func (m *Memory) joinNewest(rm *metricdata.ResourceMetrics, points int) bool {
 // after a collection was joined to it. An application whose collections are
 // larger than the bound loses nothing either, but what waits does not grow
 // without limit.
-func (m *Memory) mayExceed(joined, points int) bool {
-	return m.waiting.Len() == 1 && joined <= max(m.maxPoints, maxGrowth*points)
+func (m *Memory) mayExceed(joined, largest int) bool {
+	return m.waiting.Len() == 1 && joined <= max(m.maxPoints, maxGrowth*largest)
 }
 
 // findPair goes on with the pass, and with the next ones if necessary, until the
@@ -145,7 +165,8 @@ func (m *Memory) findPair() bool {
 			continue
 		}
 		older, newer := m.waiting.At(c.cursor), m.waiting.At(c.cursor+1)
-		if older.parts+newer.parts <= 2*c.target && batch.SameResource(older.Collection(), newer.Collection()) {
+		if older.parts+newer.parts <= 2*c.target && older.apart != newer.version &&
+			batch.SameResource(older.Collection(), newer.Collection()) {
 			return true
 		}
 		c.cursor++
@@ -163,12 +184,14 @@ func (m *Memory) joinPair() (work int) {
 	saved := work - joined.Points()
 	if saved == 0 {
 		m.spare.put(joined)
+		older.apart = newer.version
 		m.coarsening.cursor++
 		return work
 	}
 	m.stats.Queued -= saved
 	m.stats.Coalesced += uint64(saved)
 	m.stats.Collections--
+	older.largest = max(older.largest, newer.largest)
 	m.replace(older, joined, newer.parts, newer.newest)
 	m.waiting.Remove(m.coarsening.cursor + 1)
 	m.spare.put(newer.buffer)
@@ -182,4 +205,6 @@ func (m *Memory) replace(e *entry, data *batch.Buffer, parts int, newest time.Ti
 	e.buffer = data
 	e.parts += parts
 	e.newest = newest
+	e.version = m.coarsening.nextVersion()
+	e.apart = 0
 }

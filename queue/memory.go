@@ -139,6 +139,8 @@ func (m *Memory) push(rm *metricdata.ResourceMetrics, points int) {
 		buffer:   buffer,
 		position: m.last,
 		parts:    1,
+		largest:  points,
+		version:  m.coarsening.nextVersion(),
 		oldest:   now,
 		newest:   now,
 	})
@@ -195,6 +197,7 @@ func (m *Memory) Take(context.Context) (Entry, error) {
 	switch {
 	case ok:
 		m.stats.InFlight += e.Points()
+		m.coarsening.delivered = true
 		m.inFlight = append(m.inFlight, e)
 		m.admit()
 		return e, nil
@@ -265,13 +268,17 @@ func (m *Memory) dropWaiting() (dropped int) {
 	return dropped
 }
 
-// entry is a collection in a Memory queue. The queue's lock protects buffer,
-// which is nil once the entry has ended.
+// entry is a collection in a Memory queue. While it waits, the queue's lock
+// protects it, in flight it belongs to whoever took it. Its buffer is nil once
+// it has ended.
 type entry struct {
 	queue          *Memory
 	buffer         *batch.Buffer
 	position       uint64
 	parts          int       // of how many collections it is made
+	largest        int       // points of the largest of them
+	version        uint64    // changes with the data
+	apart          uint64    // the version of the next entry, if joining the two saves nothing
 	oldest, newest time.Time // when its oldest and newest part were accepted
 }
 

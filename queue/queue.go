@@ -14,9 +14,9 @@ var (
 	// the reason [ReasonOverflow].
 	ErrFull = errors.New("queue is full")
 
-	// ErrClosed is returned by Put after Seal or Close, and by Take when there
-	// will never be another entry. The exporter does not pass it on: its Export
-	// returns metric.ErrExporterShutdown instead.
+	// ErrClosed is returned by Put after Seal or Close, by Take when there will
+	// never be another entry, and by Wait when there is nothing to wait for any
+	// more. The exporter's Export returns metric.ErrExporterShutdown instead.
 	ErrClosed = errors.New("queue is closed")
 
 	// ErrEmpty is returned by Take when no entry waits at the moment.

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"math"
 	"slices"
 	"testing"
 
@@ -112,7 +113,7 @@ func TestRingGrowsWhereverItsHeadIs(t *testing.T) {
 }
 
 func TestRingAllocatesForWhatIsInIt(t *testing.T) {
-	r := NewRing[int](1 << 40)
+	r := NewRing[int](math.MaxInt)
 	assert.Nil(t, r.slots, "slots of a new ring")
 	for i := range 1000 {
 		r.Push(i)

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -18,7 +19,7 @@ func cycle(t testing.TB, m *Memory, points int) {
 }
 
 func roomyQueue(t testing.TB) *Memory {
-	m, err := NewMemory(1<<40, Block)
+	m, err := NewMemory(math.MaxInt, Block)
 	require.NoError(t, err)
 	return m
 }

@@ -100,7 +100,7 @@ type misleading struct{ RejectedItems string }
 func (misleading) Error() string              { return "misleading" }
 func (misleading) GRPCStatus(int) (int, bool) { return 0, false }
 
-type retryableError struct{ throttle string }
+type retryableError struct{ Throttle string }
 
 func (retryableError) Error() string { return "not that of otlpmetrichttp" }
 

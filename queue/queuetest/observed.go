@@ -87,13 +87,13 @@ func (o *observed) reported(s *subject) (drops []queue.Drop, points int) {
 // inconsistency returns what is wrong with stats, whatever has happened.
 func inconsistency(s queue.Stats) error {
 	if s.Accepted != s.Exported+s.Dropped+s.Coalesced+uint64(s.Queued) {
-		return fmt.Errorf("Accepted == Exported + Dropped + Coalesced + Queued does not hold: %+v", s)
+		return fmt.Errorf("the sum Accepted == Exported + Dropped + Coalesced + Queued does not hold: %+v", s)
 	}
 	if s.InFlight < 0 || s.InFlight > s.Queued {
 		return fmt.Errorf("what is in flight is not part of what is queued: %+v", s)
 	}
 	if (s.Queued == 0) != (s.Collections == 0) || (s.Queued == 0) != s.Oldest.IsZero() {
-		return fmt.Errorf("Queued, Collections and Oldest disagree on whether anything is queued: %+v", s)
+		return fmt.Errorf("the fields Queued, Collections and Oldest disagree on whether anything is queued: %+v", s)
 	}
 	return nil
 }

@@ -65,7 +65,7 @@ func (s *subject) startWait(position uint64) (result <-chan error, mayReturn fun
 	result = s.start(func() error {
 		err := s.queue.Wait(s.ctx, position)
 		if !may.Load() {
-			return fmt.Errorf("Wait returned %v while something at its position had not ended", err)
+			return fmt.Errorf("the call of Wait returned %v while something at its position had not ended", err)
 		}
 		return err
 	})

@@ -38,6 +38,9 @@ func (a *arena[T]) replace(n int) {
 	a.used, a.dirty = 0, 0
 }
 
+// cap returns how many elements one chunk holds, now or after the next rewind.
+func (a *arena[T]) cap() int { return max(len(a.chunk), a.total) }
+
 // clone returns a copy of src, nil for nil.
 func (a *arena[T]) clone(src []T) []T {
 	if src == nil {

@@ -51,13 +51,13 @@ func (b *Buffer) Collection() *metricdata.ResourceMetrics { return &b.collection
 func (b *Buffer) Points() int { return b.points }
 
 // Cap returns for how many data points, of all types together, the buffer has
-// memory.
+// or will have memory.
 func (b *Buffer) Cap() int {
-	return len(b.summaries.chunk) + b.ints.cap() + b.floats.cap()
+	return b.summaries.cap() + b.ints.cap() + b.floats.cap()
 }
 
 func (a *numberArenas[N]) cap() int {
-	return len(a.points.chunk) + len(a.histograms.chunk) + len(a.exponentials.chunk)
+	return a.points.cap() + a.histograms.cap() + a.exponentials.cap()
 }
 
 // memory is an arena of any type.

@@ -81,7 +81,8 @@ func TestCoalesceIsAssociative(t *testing.T) {
 		collections := drawStream(t, huge, 3)
 		forwards := totalsOf(coalesceAll(collections, func(int) int { return 0 }))
 		backwards := totalsOf(coalesceAll(collections, func(n int) int { return n - 1 }))
-		forwards.requireEqual(t, backwards)
+		totalsOf(collections...).requireEqual(t, forwards)
+		totalsOf(collections...).requireEqual(t, backwards)
 		for key := range forwards {
 			if !huge {
 				require.Equal(t, forwards[key].points, backwards[key].points, key)

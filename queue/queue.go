@@ -115,9 +115,10 @@ type Entry interface {
 	Accepted() time.Time
 
 	// Settle ends the entry: of its data points so many have been exported and
-	// dropped, all of them together. The entry must not be used any more. An
-	// error means that the queue could not record the end; a durable queue may
-	// then hand the collection out again.
+	// dropped, all of them together. The entry must not be used any more.
+	// Numbers that do not add up, and a second call, are errors and change
+	// nothing. Any other error means that the queue could not record the end; a
+	// durable queue may then hand the collection out again.
 	Settle(exported, dropped int) error
 }
 
@@ -149,7 +150,8 @@ type Stats struct {
 // are set. They may be called concurrently, from within any method of the
 // queue, and must not call the queue's Close or Wait.
 type Observer struct {
-	// Dropped is called for what the queue drops, once for each drop.
+	// Dropped is called for what the queue drops, what DropNewest refuses
+	// included, once for each call of Put or Close that made it do so.
 	Dropped func(Drop)
 	// Failed is called for an error that no caller can be told of.
 	Failed func(error)

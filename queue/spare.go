@@ -9,7 +9,8 @@ import (
 const (
 	// maxSpare is how many buffers are kept for reuse. A reader whose
 	// collections are delivered before the next one comes needs one, a slow
-	// backend a second; the others are for several readers at once.
+	// backend or a join a second and a third; the last is for a second reader,
+	// if its collections are about as large.
 	maxSpare = 4
 
 	// maxSpareRatio is how many times larger than the newest collection a

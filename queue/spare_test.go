@@ -129,3 +129,12 @@ func TestClosedQueueKeepsNoMemory(t *testing.T) {
 	settle(t, e)
 	assert.Empty(t, m.spare.buffers, "after the last entry in flight has ended")
 }
+
+// The first fill of a buffer takes several chunks; all of them count.
+func TestBufferThatIsTooLargeIsNotKeptForItsLastChunk(t *testing.T) {
+	m := roomyQueue(t)
+	require.NoError(t, m.Put(t.Context(), metrictest.Mixed(3000)))
+	require.NoError(t, m.Put(t.Context(), metrictest.Mixed(300)))
+	settle(t, take(t, m))
+	assert.Empty(t, m.spare.buffers)
+}

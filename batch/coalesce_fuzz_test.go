@@ -184,6 +184,7 @@ func requireTotal(t testingT, a, b, got reflect.Value) {
 	require.Equal(t, startOf(a.Interface()), startOf(got.Interface()))
 	require.Equal(t, b.FieldByName("Time").Interface(), got.FieldByName("Time").Interface())
 	require.False(t, got.FieldByName("Time").Interface().(time.Time).Before(startOf(got.Interface())))
+	require.False(t, startOf(b.Interface()).Before(startOf(got.Interface())))
 	for _, name := range []string{"Sum", "Value"} {
 		x, y, sum := a.FieldByName(name), b.FieldByName(name), got.FieldByName(name)
 		switch {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/asyncmetric/asyncmetric/batch"
@@ -98,6 +99,41 @@ func TestCoalesceNeedsNoMoreMemoryTheMoreOftenABufferIsUsed(t *testing.T) {
 	}
 	assert.Equal(t, want, buffer.Cap())
 	assert.LessOrEqual(t, buffer.Cap(), 2*buffer.Points())
+}
+
+// Points hold attributes, exemplars and so on alive.
+func TestCoalesceLeavesNoPointsBehindThatAreNotInItsResult(t *testing.T) {
+	// Of the second pair some points are joined, some stay apart, some are new.
+	first := [2]*metricdata.ResourceMetrics{metrictest.EveryKind(40), afterAReset(metrictest.EveryKind(40), 5)}
+	second := [2]*metricdata.ResourceMetrics{metrictest.EveryKind(7), afterAReset(metrictest.EveryKind(12), 5)}
+	var buffer batch.Buffer
+	for range 2 {
+		batch.Coalesce(&buffer, first[0], first[1])
+		requireOnlyPointsOf(t, &buffer)
+	}
+	for range 2 {
+		batch.Coalesce(&buffer, second[0], second[1])
+		requireOnlyPointsOf(t, &buffer)
+	}
+}
+
+// requireOnlyPointsOf asks that no data point is in the memory of the buffer
+// but those of its collection.
+func requireOnlyPointsOf(t *testing.T, buffer *batch.Buffer) {
+	t.Helper()
+	inUse := spans(buffer.Collection())
+	for _, arena := range buffer.Arenas() {
+		if arena.Element.Kind() != reflect.Struct {
+			continue
+		}
+		if _, isPoint := arena.Element.FieldByName("StartTime"); !isPoint {
+			continue
+		}
+		for _, at := range arena.Filled {
+			require.True(t, slices.ContainsFunc(inUse, func(s span) bool { return s.start <= at && at < s.end }),
+				"a %s of no use was left", arena.Element)
+		}
+	}
 }
 
 func TestCoalesceIsNotDisturbedByWhatTheHolderOfTheBufferDoes(t *testing.T) {

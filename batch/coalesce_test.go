@@ -220,7 +220,7 @@ func TestCoalesceAddsUpToTheLargestNumbers(t *testing.T) {
 }
 
 func TestCoalesceKeepsBothPointsWhenTheClockGoesBackwards(t *testing.T) {
-	for _, times := range [][4]int{{5, 6, 1, 2}, {5, 6, 5, 5}, {5, 1, 2, 3}} {
+	for _, times := range [][4]int{{5, 6, 1, 2}, {5, 6, 5, 5}, {5, 1, 6, 3}, {5, 6, 3, 8}} {
 		from, to, newerFrom, newerTo := times[0], times[1], times[2], times[3]
 		requireSumsKept(t, delta, number[int64](from, to, 1), number[int64](newerFrom, newerTo, 2))
 		requireHistogramsKept(t, delta, buckets[int64](from, to, 1, 1, 0, 0), buckets[int64](newerFrom, newerTo, 1, 1, 0, 0))

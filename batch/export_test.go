@@ -5,10 +5,11 @@ import "reflect"
 // An Arena is what tests may know of an arena in a buffer.
 type Arena struct {
 	Element reflect.Type
-	Len     int  // elements that it has memory for, in the current chunk
-	Used    int  // elements in use, in the current chunk
-	Total   int  // elements in use, in all chunks
-	Clean   bool // all elements of the current chunk that are not in use are zero
+	Len     int       // elements that it has memory for, in the current chunk
+	Used    int       // elements in use, in the current chunk
+	Total   int       // elements in use, in all chunks
+	Clean   bool      // all elements of the current chunk that are not in use are zero
+	Filled  []uintptr // where those are that are in use and not zero
 }
 
 // Arenas returns all arenas of b. It finds them by reflection and not through
@@ -38,6 +39,11 @@ func arenaOf(arena, chunk reflect.Value) Arena {
 		Used:    int(arena.FieldByName("used").Int()),
 		Total:   int(arena.FieldByName("total").Int()),
 		Clean:   true,
+	}
+	for i := range a.Used {
+		if e := chunk.Index(i); !e.IsZero() {
+			a.Filled = append(a.Filled, e.UnsafeAddr())
+		}
 	}
 	for i := a.Used; i < a.Len; i++ {
 		a.Clean = a.Clean && chunk.Index(i).IsZero()

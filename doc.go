@@ -24,7 +24,9 @@
 //
 // Export does not wait for the inner exporter, and what it keeps shares
 // nothing with its argument. Memory is bounded: so many data points wait as
-// [WithMaxQueueSize] says, and one collection is being delivered. The points
+// [WithMaxQueueSize] says, and one collection is being delivered. When the queue
+// is full, collections that wait are joined by default: resolution in time is
+// lost, and no total; see [queue.Coalesce]. The points
 // of a series are delivered in order, also after failures. Every data point
 // that was accepted is exported, dropped for a reason that [WithOnDrop] gets to
 // know, or still queued; [Exporter.Stats] adds up at any instant. The inner

@@ -36,7 +36,7 @@ type Buffer struct {
 
 // numberArenas holds the memory of the types that exist once for each type of
 // number.
-type numberArenas[N int64 | float64] struct {
+type numberArenas[N number] struct {
 	points       arena[metricdata.DataPoint[N]]
 	histograms   arena[metricdata.HistogramDataPoint[N]]
 	exponentials arena[metricdata.ExponentialHistogramDataPoint[N]]

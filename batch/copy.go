@@ -62,7 +62,7 @@ func copyMetric(b *Buffer, dst, src *metricdata.Metrics, from, to int) {
 	b.points += to - from
 }
 
-func deepenPoints[N int64 | float64](b *Buffer, a *numberArenas[N], points []metricdata.DataPoint[N]) {
+func deepenPoints[N number](b *Buffer, a *numberArenas[N], points []metricdata.DataPoint[N]) {
 	for i := range points {
 		p := &points[i]
 		if p.Exemplars != nil {
@@ -71,7 +71,7 @@ func deepenPoints[N int64 | float64](b *Buffer, a *numberArenas[N], points []met
 	}
 }
 
-func deepenHistograms[N int64 | float64](
+func deepenHistograms[N number](
 	b *Buffer, a *numberArenas[N], points []metricdata.HistogramDataPoint[N],
 ) {
 	n := 0
@@ -92,7 +92,7 @@ func deepenHistograms[N int64 | float64](
 	}
 }
 
-func deepenExponentials[N int64 | float64](
+func deepenExponentials[N number](
 	b *Buffer, a *numberArenas[N], points []metricdata.ExponentialHistogramDataPoint[N],
 ) {
 	for i := range points {
@@ -111,7 +111,7 @@ func deepenSummaries(b *Buffer, points []metricdata.SummaryDataPoint) {
 	}
 }
 
-func cloneExemplars[N int64 | float64](
+func cloneExemplars[N number](
 	b *Buffer, a *numberArenas[N], src []metricdata.Exemplar[N],
 ) []metricdata.Exemplar[N] {
 	dst := a.exemplars.clone(src)
@@ -119,7 +119,7 @@ func cloneExemplars[N int64 | float64](
 	return dst
 }
 
-func deepenExemplars[N int64 | float64](b *Buffer, exemplars []metricdata.Exemplar[N]) {
+func deepenExemplars[N number](b *Buffer, exemplars []metricdata.Exemplar[N]) {
 	for i := range exemplars {
 		e := &exemplars[i]
 		e.FilteredAttributes = b.attrs.clone(e.FilteredAttributes)

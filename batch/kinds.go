@@ -154,7 +154,7 @@ func sameSlice[P any](a, b []P) bool {
 	return len(a) == len(b) && cap(a) == cap(b) && len(a) > 0 && &a[0] == &b[0]
 }
 
-func gaugeOf[N int64 | float64](arenas func(*Buffer) *numberArenas[N]) kind {
+func gaugeOf[N number](arenas func(*Buffer) *numberArenas[N]) kind {
 	type A = metricdata.Gauge[N]
 	type P = metricdata.DataPoint[N]
 	return &aggregation[A, P]{
@@ -170,7 +170,7 @@ func gaugeOf[N int64 | float64](arenas func(*Buffer) *numberArenas[N]) kind {
 	}
 }
 
-func sumOf[N int64 | float64](arenas func(*Buffer) *numberArenas[N]) kind {
+func sumOf[N number](arenas func(*Buffer) *numberArenas[N]) kind {
 	type A = metricdata.Sum[N]
 	type P = metricdata.DataPoint[N]
 	return &aggregation[A, P]{
@@ -186,7 +186,7 @@ func sumOf[N int64 | float64](arenas func(*Buffer) *numberArenas[N]) kind {
 	}
 }
 
-func histogramOf[N int64 | float64](arenas func(*Buffer) *numberArenas[N]) kind {
+func histogramOf[N number](arenas func(*Buffer) *numberArenas[N]) kind {
 	type A = metricdata.Histogram[N]
 	type P = metricdata.HistogramDataPoint[N]
 	return &aggregation[A, P]{
@@ -202,7 +202,7 @@ func histogramOf[N int64 | float64](arenas func(*Buffer) *numberArenas[N]) kind 
 	}
 }
 
-func exponentialOf[N int64 | float64](arenas func(*Buffer) *numberArenas[N]) kind {
+func exponentialOf[N number](arenas func(*Buffer) *numberArenas[N]) kind {
 	type A = metricdata.ExponentialHistogram[N]
 	type P = metricdata.ExponentialHistogramDataPoint[N]
 	return &aggregation[A, P]{

@@ -164,11 +164,18 @@ func (m *Memory) pop() (e *entry, ok bool) {
 // points, and returns how many it dropped.
 func (m *Memory) evict(points int) (dropped int) {
 	for !m.fits(points) {
-		e, _ := m.pop()
-		dropped += e.Points()
-		m.end(e, 0, e.Points())
+		dropped += m.dropOldest()
 	}
 	return dropped
+}
+
+// dropOldest drops the entry that waits longest, of which there is one, and
+// returns how many points it had.
+func (m *Memory) dropOldest() (points int) {
+	e, _ := m.pop()
+	points = e.Points()
+	m.end(e, 0, points)
+	return points
 }
 
 // end accounts for the end of an entry and reuses its memory.
@@ -260,9 +267,7 @@ func (m *Memory) dropWaiting() (dropped int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for m.waiting.Len() > 0 {
-		e, _ := m.pop()
-		dropped += e.Points()
-		m.end(e, 0, e.Points())
+		dropped += m.dropOldest()
 	}
 	m.spare = spareBuffers{}
 	return dropped

@@ -72,7 +72,7 @@ func (d *delivery) drain() {
 	trouble := d.config.retry.backOff()
 	for d.ctx.Err() == nil {
 		d.flushInner()
-		entry, err := d.queue.Take(d.ctx)
+		entry, err := d.queue.Take(d.ctx, nil)
 		switch {
 		case err == nil:
 			trouble.Reset()

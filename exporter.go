@@ -26,6 +26,8 @@ type Exporter struct {
 	queue    queue.Queue
 	delivery *delivery
 	drops    *drops
+	reports  *reports
+	name     string // tells it apart from the others of the process
 	isDown   atomic.Bool // Shutdown has been called
 }
 
@@ -51,11 +53,22 @@ func New(inner metric.Exporter, opts ...Option) (*Exporter, error) {
 			return nil, fmt.Errorf("asyncmetric: %w", err)
 		}
 	}
-	e := &Exporter{inner: inner, config: c, queue: q, drops: newDrops(&c)}
+	r := &reports{next: c.errorHandler}
+	c.errorHandler = r
+	e := &Exporter{inner: inner, config: c, queue: q, drops: newDrops(&c), reports: r, name: nextName()}
 	q.Observe(queue.Observer{Dropped: e.drops.byQueue, Failed: c.errorHandler.Handle})
 	e.delivery = startDelivery(inner, q, &e.config, e.drops)
 	return e, nil
 }
+
+// componentType is the otel.component.type of an Exporter: the language-defined
+// name of the type, as the semantic conventions ask for.
+const componentType = "github.com/asyncmetric/asyncmetric.Exporter"
+
+var instances atomic.Int64
+
+// nextName returns a name that no other exporter of the process has.
+func nextName() string { return fmt.Sprintf("%s/%d", componentType, instances.Add(1)-1) }
 
 // Export copies rm into the queue and returns; it does not wait for the inner
 // exporter. rm may be reused afterwards. A collection without data points is

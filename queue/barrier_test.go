@@ -35,7 +35,7 @@ func startWait(ctx context.Context, m *Memory, position uint64) <-chan error {
 
 func take(t *testing.T, m *Memory) Entry {
 	t.Helper()
-	e, err := m.Take(t.Context())
+	e, err := m.Take(t.Context(), nil)
 	require.NoError(t, err)
 	return e
 }

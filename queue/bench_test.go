@@ -38,7 +38,7 @@ func mustPut(b *testing.B, m *Memory, ctx context.Context, rm *metricdata.Resour
 }
 
 func mustEnd(b *testing.B, m *Memory, ctx context.Context) {
-	e, err := m.Take(ctx)
+	e, err := m.Take(ctx, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

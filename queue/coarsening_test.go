@@ -48,7 +48,7 @@ func (m *Memory) waitingParts() []int {
 func drain(t *testing.T, m *Memory) (total int64) {
 	t.Helper()
 	for {
-		e, err := m.Take(t.Context())
+		e, err := m.Take(t.Context(), nil)
 		if err != nil {
 			return total
 		}
@@ -98,7 +98,7 @@ func TestCoalesceBecomesEvenAgainAfterAPartialDelivery(t *testing.T) {
 		put(t, m, metrictest.Numbers(points, 1))
 	}
 	for range entries / 2 {
-		e, err := m.Take(t.Context())
+		e, err := m.Take(t.Context(), nil)
 		require.NoError(t, err)
 		require.NoError(t, e.Settle(points, 0))
 	}
@@ -117,7 +117,7 @@ func TestCoalesceBecomesEvenAgainAfterAPartialDelivery(t *testing.T) {
 func TestCoalesceLeavesAloneWhatIsInFlight(t *testing.T) {
 	m, _ := newCoalescing(t, 4)
 	put(t, m, metrictest.Numbers(2, 7))
-	e, err := m.Take(t.Context())
+	e, err := m.Take(t.Context(), nil)
 	require.NoError(t, err)
 	for range 100 {
 		put(t, m, metrictest.Numbers(2, 1))
@@ -141,7 +141,7 @@ func TestWaitThatBeganBeforeAJoinEndsWithIt(t *testing.T) {
 		synctest.Wait()
 		put(t, m, metrictest.Numbers(2, 1)) // is joined to what the call waits for
 		assert.Greater(t, m.Last(), position)
-		e, err := m.Take(t.Context())
+		e, err := m.Take(t.Context(), nil)
 		require.NoError(t, err)
 		assert.Equal(t, position, e.Position())
 		synctest.Wait()
@@ -160,7 +160,7 @@ func TestAgesOfAJoinedEntry(t *testing.T) {
 		time.Sleep(time.Minute)
 		put(t, m, metrictest.Numbers(1, 1))
 		assert.Equal(t, begin, m.Stats().Oldest)
-		e, err := m.Take(t.Context())
+		e, err := m.Take(t.Context(), nil)
 		require.NoError(t, err)
 		assert.Equal(t, begin.Add(time.Minute), e.Accepted())
 	})
@@ -188,7 +188,7 @@ func TestCoalesceJoinsOnlyEqualResources(t *testing.T) {
 	}
 	assert.Zero(t, *dropped)
 	for {
-		e, err := m.Take(t.Context())
+		e, err := m.Take(t.Context(), nil)
 		if err != nil {
 			break
 		}
@@ -238,7 +238,7 @@ func TestCoalesceKeepsTotalsAtRandom(t *testing.T) {
 		var in, out int64
 		for range rapid.IntRange(1, 200).Draw(rt, "steps") {
 			if rapid.IntRange(0, 9).Draw(rt, "action") == 0 {
-				if e, err := m.Take(t.Context()); err == nil {
+				if e, err := m.Take(t.Context(), nil); err == nil {
 					for _, p := range e.Collection().ScopeMetrics[0].Metrics[0].Data.(metricdata.Sum[int64]).DataPoints {
 						out += p.Value
 					}

@@ -22,7 +22,7 @@ func requests(n int64) *metricdata.ResourceMetrics {
 // printQueue exports what waits in q.
 func printQueue(ctx context.Context, q queue.Queue) {
 	for {
-		entry, err := q.Take(ctx)
+		entry, err := q.Take(ctx, nil)
 		if err != nil {
 			fmt.Println(err)
 			return

@@ -63,7 +63,7 @@ func (l *line) join(points int, value int64) {
 // export takes the next collection, settles it and returns its value.
 func (l *line) export() int64 {
 	l.t.Helper()
-	e, err := l.Take(l.t.Context())
+	e, err := l.Take(l.t.Context(), nil)
 	require.NoError(l.t, err)
 	value := metrictest.Value(e.Collection())
 	require.NoError(l.t, e.Settle(e.Points(), 0))

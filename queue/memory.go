@@ -59,6 +59,7 @@ func NewMemory(maxPoints int, overflow Overflow) (*Memory, error) {
 		waiting:   NewRing[*entry](0), // bounded by the points in it
 		blocked:   NewRing[*blockedPut](0),
 
+		stats:      Stats{Capacity: maxPoints},
 		coarsening: coarsening{target: 1},
 	}, nil
 }
@@ -197,22 +198,23 @@ func (m *Memory) signal() {
 }
 
 // Take implements [Queue]. It never waits.
-func (m *Memory) Take(context.Context) (Entry, error) {
+func (m *Memory) Take(_ context.Context, want func(*metricdata.ResourceMetrics) bool) (Entry, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	e, ok := m.pop()
 	switch {
-	case ok:
-		m.stats.InFlight += e.Points()
-		m.coarsening.delivered = true
-		m.inFlight = append(m.inFlight, e)
-		m.admit()
-		return e, nil
-	case m.sealed:
+	case m.waiting.Len() == 0 && m.sealed:
 		return nil, ErrClosed
-	default:
+	case m.waiting.Len() == 0:
 		return nil, ErrEmpty
+	case want != nil && !want(m.waiting.At(0).Collection()):
+		return nil, ErrDeclined
 	}
+	e, _ := m.pop()
+	m.stats.InFlight += e.Points()
+	m.coarsening.delivered = true
+	m.inFlight = append(m.inFlight, e)
+	m.admit()
+	return e, nil
 }
 
 // Last implements [Queue].

@@ -21,6 +21,10 @@ var (
 
 	// ErrEmpty is returned by Take when no entry waits at the moment.
 	ErrEmpty = errors.New("queue is empty")
+
+	// ErrDeclined is returned by Take when its caller does not want the entry
+	// that is next.
+	ErrDeclined = errors.New("the next entry is not wanted")
 )
 
 // A Queue keeps collections, in the order in which they were accepted, until
@@ -57,7 +61,12 @@ type Queue interface {
 	// [ErrEmpty], or [ErrClosed] if nothing will ever wait again; it does not
 	// wait for a Put, but it may wait, as long as ctx allows, for a disk or a
 	// network. On any error nothing has been handed out.
-	Take(ctx context.Context) (Entry, error)
+	//
+	// If want is given and reports false of the collection, the entry stays
+	// where it is, and Take returns [ErrDeclined]. Want may be called with a lock
+	// held: it must return at once, use nothing of the queue, and leave the
+	// collection as it is.
+	Take(ctx context.Context, want func(*metricdata.ResourceMetrics) bool) (Entry, error)
 
 	// Ready returns a channel with room for one signal, always the same. It
 	// holds a signal after an entry began to wait and after Seal and Close, so
@@ -144,6 +153,10 @@ type Stats struct {
 	// Oldest is when the oldest data that has not ended was accepted; zero if
 	// there is none.
 	Oldest time.Time
+
+	// Capacity is how many data points may wait; zero if the queue is not
+	// bounded in data points.
+	Capacity int
 }
 
 // An Observer learns of what a queue does on its own account. Both functions

@@ -13,7 +13,7 @@ import (
 // cycle puts rm in, takes it out and settles it.
 func cycle(t testing.TB, m *Memory, points int) {
 	require.NoError(t, m.Put(t.Context(), metrictest.Mixed(points)))
-	e, err := m.Take(t.Context())
+	e, err := m.Take(t.Context(), nil)
 	require.NoError(t, err)
 	require.NoError(t, e.Settle(points, 0))
 }
@@ -30,7 +30,7 @@ func TestSteadyStateAllocatesNextToNothing(t *testing.T) {
 	ctx := t.Context()
 	allocs := testing.AllocsPerRun(20, func() {
 		_ = m.Put(ctx, rm)
-		e, _ := m.Take(ctx)
+		e, _ := m.Take(ctx, nil)
 		_ = e.Settle(3000, 0)
 	})
 	assert.LessOrEqual(t, allocs, 3.0, "allocations for a collection of 3000 data points")
@@ -54,7 +54,7 @@ func TestSpareMemoryHoldsTheNextCollection(t *testing.T) {
 	for _, n := range []int{60, 3, 6, 60, 1} {
 		rm := metrictest.EveryKind(n)
 		require.NoError(t, m.Put(t.Context(), rm))
-		e, err := m.Take(t.Context())
+		e, err := m.Take(t.Context(), nil)
 		require.NoError(t, err)
 		require.Equal(t, rm, e.Collection())
 		require.NoError(t, e.Settle(e.Points(), 0))

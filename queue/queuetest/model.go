@@ -121,20 +121,20 @@ func (m *model) take() {
 		if m.sealed {
 			want = queue.ErrClosed
 		}
-		e, err := m.queue.Take(m.ctx)
+		e, err := m.queue.Take(m.ctx, nil)
 		require.ErrorIs(m, err, want, "Take where nothing waits")
 		require.Nil(m, e, "an entry and an error from one Take")
 		return
 	}
 	want := m.waiting[0]
-	e, err := m.queue.Take(m.ctx)
+	e, err := m.queue.Take(m.ctx, nil)
 	for err == queue.ErrEmpty { // it may take a moment to arrive
 		select {
 		case <-m.queue.Ready():
 		case <-m.ctx.Done():
 			m.Fatalf("Take: %v, though %d collections wait", err, len(m.waiting))
 		}
-		e, err = m.queue.Take(m.ctx)
+		e, err = m.queue.Take(m.ctx, nil)
 	}
 	require.NoError(m, err, "Take where %d collections wait", len(m.waiting))
 	require.Equal(m, want.points, e.Points(), "Points")
@@ -197,7 +197,7 @@ func (m *model) check() {
 	want.InFlight = points(m.inFlight)
 	want.Queued = want.InFlight + points(m.waiting)
 	want.Collections = len(m.inFlight) + len(m.waiting)
-	stats.Oldest = time.Time{}
+	stats.Oldest, stats.Capacity = time.Time{}, 0
 	require.Equal(m, want, stats, "Stats")
 	require.Equal(m, m.last, m.queue.Last(), "Last")
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.uber.org/goleak"
 
 	"github.com/asyncmetric/asyncmetric/queue"
@@ -60,13 +61,13 @@ func (k *kept) Close() error {
 	return nil
 }
 
-func (k *kept) Take(ctx context.Context) (queue.Entry, error) {
+func (k *kept) Take(ctx context.Context, want func(*metricdata.ResourceMetrics) bool) (queue.Entry, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.closed.Err() != nil {
 		return nil, queue.ErrClosed
 	}
-	e, err := k.Memory.Take(ctx)
+	e, err := k.Memory.Take(ctx, want)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +89,7 @@ func (k *kept) Wait(ctx context.Context, position uint64) error {
 // reopen returns a queue with what k kept.
 func (k *kept) reopen(t *testing.T) *kept {
 	for {
-		e, err := k.Memory.Take(t.Context())
+		e, err := k.Memory.Take(t.Context(), nil)
 		if err != nil {
 			require.ErrorIs(t, err, queue.ErrClosed)
 			break

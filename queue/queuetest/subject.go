@@ -80,7 +80,7 @@ func (s *subject) put(points int, value int64) {
 func (s *subject) take() queue.Entry {
 	s.t.Helper()
 	for {
-		entry, err := s.queue.Take(s.ctx)
+		entry, err := s.queue.Take(s.ctx, nil)
 		if err == nil {
 			return entry
 		}
@@ -102,7 +102,7 @@ func (s *subject) awaitReady() {
 // takeNothing requires that nothing waits, and that Take says so with want.
 func (s *subject) takeNothing(want error) {
 	s.t.Helper()
-	entry, err := s.queue.Take(s.ctx)
+	entry, err := s.queue.Take(s.ctx, nil)
 	require.ErrorIs(s.t, err, want, "Take, where nothing waits")
 	require.Nil(s.t, entry, "an entry and an error from one Take")
 }

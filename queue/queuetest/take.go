@@ -5,7 +5,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
+	"github.com/asyncmetric/asyncmetric/internal/metrictest"
 	"github.com/asyncmetric/asyncmetric/queue"
 )
 
@@ -25,6 +27,12 @@ var takeClaims = []claim{{
 		"On any error nothing has been handed out.",
 	bound: roomy,
 	test:  testTakeWithEndedContext,
+}, {
+	name: "TakeHandsOutWhatIsWantedOnly",
+	demand: "If want reports false of the collection, the entry stays where it is, and Take returns ErrDeclined. " +
+		"Where nothing waits want is not asked.",
+	bound: roomy,
+	test:  testDeclined,
 }, {
 	name: "ReadySignalsThatAnEntryBeganToWait",
 	demand: "Ready returns a channel with room for one signal, always the same. " +
@@ -67,7 +75,7 @@ func testErrEmpty(s *subject) {
 func testTakeWithEndedContext(s *subject) {
 	s.put(2, 1)
 	s.put(2, 2)
-	entry, err := s.queue.Take(ended())
+	entry, err := s.queue.Take(ended(), nil)
 	if err == nil {
 		s.settle(entry, 2, 0)
 		s.exports(2)
@@ -76,6 +84,36 @@ func testTakeWithEndedContext(s *subject) {
 	require.Nil(s.t, entry, "an entry and an error from one Take")
 	assert.Zero(s.t, s.stats().InFlight, "InFlight after Take returned an error")
 	s.exports(1, 2)
+}
+
+func testDeclined(s *subject) {
+	var asked []int64
+	take := func(answer bool) (queue.Entry, error) {
+		return s.queue.Take(s.ctx, func(rm *metricdata.ResourceMetrics) bool {
+			asked = append(asked, metrictest.Value(rm))
+			return answer
+		})
+	}
+	_, err := take(true)
+	require.ErrorIs(s.t, err, queue.ErrEmpty)
+	require.Empty(s.t, asked, "what want was asked about where nothing waits")
+
+	s.put(2, 1)
+	s.put(3, 2)
+	entry, err := take(false)
+	require.ErrorIs(s.t, err, queue.ErrDeclined)
+	require.Nil(s.t, entry, "an entry and an error from one Take")
+	assert.Zero(s.t, s.stats().InFlight, "InFlight after the entry was declined")
+	entry, err = take(true)
+	require.NoError(s.t, err)
+	s.settle(entry, 2, 0)
+	require.Equal(s.t, []int64{1, 1}, asked, "what want was asked about")
+	s.exports(2)
+
+	s.queue.Seal()
+	_, err = take(true)
+	require.ErrorIs(s.t, err, queue.ErrClosed)
+	require.Len(s.t, asked, 2, "what want was asked about where nothing waits")
 }
 
 func testReady(s *subject) {
@@ -96,7 +134,8 @@ func testReady(s *subject) {
 }
 
 func testCounters(s *subject) {
-	require.Equal(s.t, queue.Stats{}, s.stats(), "Stats of a fresh queue")
+	s.counts(queue.Stats{}, "a fresh queue")
+	assert.GreaterOrEqual(s.t, s.stats().Capacity, 0, "Capacity")
 	s.put(3, 1)
 	s.counts(queue.Stats{Accepted: 3, Queued: 3, Collections: 1}, "one collection waits")
 	s.put(5, 2)
@@ -112,11 +151,11 @@ func testCounters(s *subject) {
 	s.counts(queue.Stats{Accepted: 8, Exported: 4, Dropped: 4}, "both have ended")
 }
 
-// counts requires these stats, but for Oldest.
+// counts requires these stats, but for Oldest and Capacity.
 func (s *subject) counts(want queue.Stats, when string) {
 	s.t.Helper()
 	got := s.stats()
-	got.Oldest = time.Time{}
+	got.Oldest, got.Capacity = time.Time{}, 0
 	require.Equal(s.t, want, got, when)
 }
 

@@ -8,24 +8,30 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/asyncmetric/asyncmetric/batch"
 	"github.com/asyncmetric/asyncmetric/queue"
 )
 
-// delivery is the goroutine that owns the head of the queue and makes every
-// call of Export, ForceFlush and Shutdown to the inner exporter, so that there
-// are never two at once. It takes the oldest collection, sends its batches one
-// after the other, each until it has ended, and only then takes the next: that
-// keeps the points of every series in order.
+// delivery is the goroutine that owns the head of the queue. It takes the
+// oldest collection, or with merging several, has the senders deliver it, and
+// only then takes the next: that keeps the points of every series in order.
+//
+// Every call of Export, ForceFlush and Shutdown to an exporter is made by its
+// sender, on this goroutine or on one that this goroutine waits for, so that
+// there are never two at once on one exporter.
 //
 // It is started by startDelivery and ends by itself after Shutdown: when the
 // queue has been drained, or at the next opportunity after stop was called.
 type delivery struct {
-	inner  metric.Exporter
-	queue  queue.Queue
-	config *config
-	drops  *drops
+	senders   []*sender // one for each exporter, at least one
+	queue     queue.Queue
+	config    *config
+	drops     *drops
+	telemetry *telemetry
+	pacer     pacer
 
 	flushes *flushes             // the calls of ForceFlush and Shutdown under way
 	closing chan context.Context // capacity 1: the context of the first Shutdown
@@ -34,29 +40,34 @@ type delivery struct {
 	ctx  context.Context // ends when delivery must stop, with the reason as its cause
 	stop context.CancelCauseFunc
 
-	done     chan struct{} // closed when the inner exporter has been shut down
+	done     chan struct{} // closed when the exporters have been shut down
 	closeErr error         // of that; read after done
 
 	// Owned by the goroutine.
-	scratch batch.Buffer        // what the inner exporter gets
-	unknown map[string]struct{} // unknown kinds of aggregation that have been reported
+	shipment shipment
+	unknown  map[string]struct{} // unknown kinds of aggregation that have been reported
 }
 
 // startDelivery starts the goroutine.
-func startDelivery(inner metric.Exporter, q queue.Queue, c *config, d *drops) *delivery {
-	dl := &delivery{
-		inner:   inner,
-		queue:   q,
-		config:  c,
-		drops:   d,
-		flushes: newFlushes(),
-		closing: make(chan context.Context, 1),
-		done:    make(chan struct{}),
-		unknown: make(map[string]struct{}),
+func startDelivery(inner metric.Exporter, q queue.Queue, c *config, drops *drops, t *telemetry) *delivery {
+	d := &delivery{
+		queue:     q,
+		config:    c,
+		drops:     drops,
+		telemetry: t,
+		pacer:     pacer{interval: c.minInterval},
+		flushes:   newFlushes(),
+		closing:   make(chan context.Context, 1),
+		done:      make(chan struct{}),
+		unknown:   make(map[string]struct{}),
 	}
-	dl.ctx, dl.stop = context.WithCancelCause(context.Background())
-	go dl.run()
-	return dl
+	d.ctx, d.stop = context.WithCancelCause(context.Background())
+	d.senders = append(d.senders, &sender{delivery: d, exporter: inner})
+	for _, replica := range c.replicas {
+		d.senders = append(d.senders, &sender{delivery: d, exporter: replica})
+	}
+	go d.run()
+	return d
 }
 
 func (d *delivery) run() {
@@ -71,56 +82,113 @@ func (d *delivery) run() {
 func (d *delivery) drain() {
 	trouble := d.config.retry.backOff()
 	for d.ctx.Err() == nil {
-		d.flushInner()
+		began := d.flushes.next()
+		d.flushInner() // taking may wait
 		entry, err := d.queue.Take(d.ctx, nil)
 		switch {
 		case err == nil:
 			trouble.Reset()
-			d.deliver(entry)
+			// Whichever flush begins from here on waits for this collection. One
+			// that began before and does not must not have to.
+			d.flushInner()
+			d.deliver(d.gather(entry))
 		case errors.Is(err, queue.ErrClosed):
 			return
 		case errors.Is(err, queue.ErrEmpty):
-			d.idle(nil)
+			d.idle(began, nil)
 		case d.ctx.Err() == nil:
 			d.report(fmt.Errorf("asyncmetric: taking from the queue: %w", err))
 			timer := time.NewTimer(trouble.NextBackOff())
-			d.idle(timer.C)
+			d.idle(began, timer.C)
 			timer.Stop()
 		}
 	}
 }
 
-// idle waits until there may be something to do, or until timeout.
-func (d *delivery) idle(timeout <-chan time.Time) {
+// idle waits until there may be something to do. It reports false when that is
+// because of timeout.
+func (d *delivery) idle(began <-chan struct{}, timeout <-chan time.Time) bool {
 	select {
 	case <-d.queue.Ready():
-	case <-timeout:
-	case <-d.flushes.wake:
+	case <-began:
 	case <-d.ctx.Done():
+	case <-timeout:
+		return false
 	}
+	return true
+}
+
+// deliver has a shipment sent and ends it. Its loads go out in parallel, unless
+// one could so overtake another one with an earlier point of the same series.
+func (d *delivery) deliver(s *shipment) {
+	for _, entry := range s.entries {
+		d.reportUnknown(entry.Collection())
+	}
+	senders := d.senders
+	if len(s.loads) == 1 || len(senders) > 1 && batch.Repeats(s.entries[0].Collection()) {
+		senders = senders[:1]
+	}
+	_ = each(senders, func(sender *sender) error {
+		sender.work(s)
+		return nil
+	})
+	d.end(s)
+}
+
+// each calls f for all senders in parallel, waits for all, and returns their
+// errors joined.
+func each(senders []*sender, f func(*sender) error) error {
+	if len(senders) == 1 {
+		return f(senders[0])
+	}
+	errs := make([]error, len(senders))
+	var others errgroup.Group
+	for i, s := range senders[1:] {
+		others.Go(func() error {
+			errs[1+i] = f(s)
+			return nil // the group would keep the first error only
+		})
+	}
+	errs[0] = f(senders[0])
+	_ = others.Wait()
+	return errors.Join(errs...)
 }
 
 // awaitShutdown waits for the context of Shutdown. There is nothing to wait
 // for, unless the queue was closed by someone else.
 func (d *delivery) awaitShutdown() context.Context {
 	for {
+		began := d.flushes.next()
+		d.flushInner()
 		select {
 		case ctx := <-d.closing:
 			return ctx
-		case <-d.flushes.wake:
-			d.flushInner()
+		case <-began:
 		}
 	}
 }
 
 // close ends the queue, which drops what is left unless it is durable, and the
-// inner exporter. A flush that takes long leaves some time for the rest.
+// exporters.
 func (d *delivery) close(ctx context.Context) error {
 	err := d.queue.Close()
-	if ctx.Err() == nil {
-		most, cancel := context.WithTimeout(ctx, mostOf(ctx))
-		err = errors.Join(err, d.call(most, "ForceFlush", d.inner.ForceFlush))
-		cancel()
-	}
-	return errors.Join(err, d.call(ctx, "Shutdown", d.inner.Shutdown))
+	return errors.Join(err, each(d.senders, func(s *sender) error { return s.close(ctx) }))
 }
+
+// reportUnknown reports data that cannot be copied or split, once for each
+// kind.
+func (d *delivery) reportUnknown(rm *metricdata.ResourceMetrics) {
+	m := batch.Unknown(rm)
+	if m == nil {
+		return
+	}
+	kind := fmt.Sprintf("%T", m.Data)
+	if _, ok := d.unknown[kind]; ok {
+		return
+	}
+	d.unknown[kind] = struct{}{}
+	d.report(fmt.Errorf("asyncmetric: metric %q has data of the unknown kind %s: it is passed on without a copy",
+		m.Name, kind))
+}
+
+func (d *delivery) report(err error) { d.config.errorHandler.Handle(err) }

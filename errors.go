@@ -19,5 +19,6 @@ var (
 	errNilCollection = errors.New("asyncmetric: the collection to export is nil")
 	errDrainTimeout  = errors.New("asyncmetric: drain timeout")
 	errExportTimeout = errors.New("asyncmetric: export timeout")
+	errTooOld        = errors.New("asyncmetric: accepted longer ago than WithMaxAge allows")
 	errDrainOver     = errors.New("asyncmetric: the time for Shutdown is over")
 )

@@ -18,17 +18,18 @@ import (
 // concurrent use.
 //
 // The callers of Export own the tail of the queue, the delivery goroutine owns
-// its head and makes every call to the inner exporter but the selectors, which
+// its head and sees to every call to the inner exporters but the selectors, which
 // are forwarded. Nothing is locked while any of them waits.
 type Exporter struct {
-	inner    metric.Exporter
-	config   config
-	queue    queue.Queue
-	delivery *delivery
-	drops    *drops
-	reports  *reports
-	name     string // tells it apart from the others of the process
-	isDown   atomic.Bool // Shutdown has been called
+	name      string // tells it apart from the others of the process
+	inner     metric.Exporter
+	config    config
+	queue     queue.Queue
+	delivery  *delivery
+	drops     *drops
+	reports   *reports
+	telemetry *telemetry
+	isDown    atomic.Bool // Shutdown has been called
 }
 
 var _ metric.Exporter = (*Exporter)(nil)
@@ -43,7 +44,7 @@ func New(inner metric.Exporter, opts ...Option) (*Exporter, error) {
 	if inner == nil {
 		return nil, errNilExporter
 	}
-	c, err := newConfig(opts)
+	c, err := newConfig(inner, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -53,22 +54,15 @@ func New(inner metric.Exporter, opts ...Option) (*Exporter, error) {
 			return nil, fmt.Errorf("asyncmetric: %w", err)
 		}
 	}
-	r := &reports{next: c.errorHandler}
-	c.errorHandler = r
-	e := &Exporter{inner: inner, config: c, queue: q, drops: newDrops(&c), reports: r, name: nextName()}
-	q.Observe(queue.Observer{Dropped: e.drops.byQueue, Failed: c.errorHandler.Handle})
-	e.delivery = startDelivery(inner, q, &e.config, e.drops)
+	e := &Exporter{inner: inner, config: c, queue: q, name: nextName()}
+	e.reports = &reports{next: c.errorHandler}
+	e.config.errorHandler = e.reports
+	e.telemetry = newTelemetry(e.name, q, &e.config)
+	e.drops = newDrops(&e.config, e.telemetry)
+	q.Observe(queue.Observer{Dropped: e.drops.byQueue, Failed: e.reports.Handle})
+	e.delivery = startDelivery(inner, q, &e.config, e.drops, e.telemetry)
 	return e, nil
 }
-
-// componentType is the otel.component.type of an Exporter: the language-defined
-// name of the type, as the semantic conventions ask for.
-const componentType = "github.com/asyncmetric/asyncmetric.Exporter"
-
-var instances atomic.Int64
-
-// nextName returns a name that no other exporter of the process has.
-func nextName() string { return fmt.Sprintf("%s/%d", componentType, instances.Add(1)-1) }
 
 // Export copies rm into the queue and returns; it does not wait for the inner
 // exporter. rm may be reused afterwards. A collection without data points is

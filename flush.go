@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"go.opentelemetry.io/otel/sdk/metric"
 )
@@ -34,17 +32,12 @@ func (e *Exporter) ForceFlush(ctx context.Context) error {
 
 	f := &flush{ctx: ctx, flushed: make(chan error, 1)}
 	fs := e.delivery.flushes
-	fs.begin(f)
+	fs.begin(f, e.queue.Last)
 	defer fs.end(f)
-	last := e.queue.Last()
-	f.position.Store(last)
-
-	err := e.queue.Wait(ctx, last)
+	err := e.queue.Wait(ctx, f.position)
 	if err != nil {
 		err = e.flushError(err)
 	} else {
-		f.passed.Store(true)
-		fs.signal()
 		err = e.awaitInner(f)
 	}
 	return errors.Join(fs.result(f), err)
@@ -79,18 +72,15 @@ func (e *Exporter) flushError(err error) error {
 const maxFlushErrors = 16
 
 // A flush is a call of ForceFlush or Shutdown that waits for collections to
-// end. While it is under way, the delivery goroutine hurries for it and gives
-// it the errors of what it waits for.
+// end. While it is under way, the senders hurry for it, and it gets the errors
+// of what it waits for.
 type flush struct {
-	ctx     context.Context
-	flushed chan error // capacity 1: the result of flushing the inner exporter; nil if that is not wanted
+	ctx      context.Context
+	flushed  chan error // capacity 1: the result of flushing the exporters; nil if that is not wanted
+	number   uint64     // a later flush has a higher one
+	position uint64     // of the last collection that it waits for
 
-	position atomic.Uint64 // of the last collection that it waits for
-	passed   atomic.Bool   // all of those have ended
-
-	// Owned by the delivery goroutine.
-	served  bool // the inner exporter has been flushed for it
-	hurried bool // it has cut a back-off short
+	served bool // the exporters have been flushed for it; owned by the delivery goroutine
 
 	// Protected by the lock of flushes.
 	errs []error
@@ -99,36 +89,39 @@ type flush struct {
 
 // flushes are the flushes under way.
 type flushes struct {
-	wake chan struct{} // capacity 1: tells delivery of one that began or passed
-
 	mu     sync.Mutex
 	active []*flush
+	count  uint64
+	began  chan struct{} // closed when the next one begins
 }
 
-func newFlushes() *flushes { return &flushes{wake: make(chan struct{}, 1)} }
+func newFlushes() *flushes { return &flushes{began: make(chan struct{})} }
 
-// begin adds a flush that waits for everything until it gets a position. It
-// begins before the position of the newest collection is read, so that no
-// error between the two is missed.
-func (fs *flushes) begin(f *flush) {
-	f.position.Store(math.MaxUint64)
+// begin adds a flush that waits for what position returns, which must not
+// block. To everyone else these are one step: a flush that is not under way yet
+// when delivery has taken a collection waits for that collection.
+func (fs *flushes) begin(f *flush, position func() uint64) {
 	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.count++
+	f.number, f.position = fs.count, position()
 	fs.active = append(fs.active, f)
-	fs.mu.Unlock()
-	fs.signal()
+	close(fs.began)
+	fs.began = make(chan struct{})
+}
+
+// next returns a channel that is closed when the next flush begins. Who gets it
+// before looking at those under way misses none.
+func (fs *flushes) next() <-chan struct{} {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return fs.began
 }
 
 func (fs *flushes) end(f *flush) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	fs.active = slices.DeleteFunc(fs.active, func(other *flush) bool { return other == f })
-}
-
-func (fs *flushes) signal() {
-	select {
-	case fs.wake <- struct{}{}:
-	default: // the signal that is there already says the same
-	}
 }
 
 // list returns the flushes under way.
@@ -138,13 +131,26 @@ func (fs *flushes) list() []*flush {
 	return slices.Clone(fs.active)
 }
 
+// newest returns the number of the newest flush that waits for the collection
+// at position, 0 if there is none.
+func (fs *flushes) newest(position uint64) (number uint64) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	for _, f := range fs.active {
+		if f.position >= position {
+			number = f.number
+		}
+	}
+	return number
+}
+
 // failed gives err to the flushes that wait for the collection at position.
 func (fs *flushes) failed(position uint64, err error) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	for _, f := range fs.active {
 		switch {
-		case f.position.Load() < position:
+		case f.position < position:
 		case len(f.errs) < maxFlushErrors:
 			f.errs = append(f.errs, err)
 		default:
@@ -164,39 +170,19 @@ func (fs *flushes) result(f *flush) error {
 	return errors.Join(errs...)
 }
 
-// hurry reports whether a flush waits for the collection at position that has
-// not cut a back-off short yet, and lets it.
-func (d *delivery) hurry(position uint64) bool {
-	hurry := false
-	for _, f := range d.flushes.list() {
-		if f.position.Load() >= position && !f.hurried {
-			f.hurried, hurry = true, true
-		}
-	}
-	return hurry
-}
-
-// flushInner flushes the inner exporter for the flushes that wait for nothing
-// else. They may not have noticed yet: asking the queue here, and not only
-// waiting until they have, keeps the next collection from coming in between.
+// flushInner flushes the exporters for the flushes that wait for nothing else.
+// They may not have noticed yet: asking the queue here, and not only waiting
+// until they have, keeps the next collection from coming in between.
 func (d *delivery) flushInner() {
 	for _, f := range d.flushes.list() {
 		if f.served || f.flushed == nil || f.ctx.Err() != nil || d.ctx.Err() != nil {
 			continue
 		}
-		if f.passed.Load() || d.queue.Wait(endedContext, f.position.Load()) == nil {
+		if d.queue.Wait(endedContext, f.position) == nil {
 			f.served = true
-			f.flushed <- d.flushFor(f.ctx)
+			f.flushed <- each(d.senders, func(s *sender) error { return s.flush(f.ctx) })
 		}
 	}
-}
-
-// flushFor flushes the inner exporter, until ctx ends or delivery is stopped.
-func (d *delivery) flushFor(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(d.ctx, func() { cancel(context.Cause(d.ctx)) })()
-	return d.call(ctx, "ForceFlush", d.inner.ForceFlush)
 }
 
 // endedContext makes Wait answer at once.

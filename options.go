@@ -1,11 +1,12 @@
 package asyncmetric
 
 import (
-	"errors"
-	"fmt"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel"
+	apimetric "go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/sdk/metric"
 
 	"github.com/asyncmetric/asyncmetric/queue"
 )
@@ -16,74 +17,6 @@ type Option interface{ apply(*config) }
 type optionFunc func(*config)
 
 func (f optionFunc) apply(c *config) { f(c) }
-
-type config struct {
-	maxQueueSize       int
-	overflow           queue.Overflow
-	maxExportBatchSize int
-	exportTimeout      time.Duration
-	drainTimeout       time.Duration
-	retry              Retry
-	retryDisabled      bool
-	queue              queue.Queue
-	errorHandler       otel.ErrorHandler
-	onDrop             func(Drop)
-
-	queueGiven   bool   // WithQueue was used
-	memoryOption string // the option that concerns only the queue in memory, if one was used
-}
-
-func defaultConfig() config {
-	return config{
-		maxQueueSize:       262144,
-		overflow:           queue.Coalesce,
-		maxExportBatchSize: 8192,
-		exportTimeout:      30 * time.Second,
-		drainTimeout:       30 * time.Second,
-		retry:              defaultRetry(),
-		errorHandler:       otel.ErrorHandlerFunc(otel.Handle),
-		onDrop:             func(Drop) {},
-	}
-}
-
-// newConfig applies opts to the defaults and checks the result.
-func newConfig(opts []Option) (config, error) {
-	c := defaultConfig()
-	for i, o := range opts {
-		if o == nil {
-			return c, invalid("option %d of New is nil", i+1)
-		}
-		o.apply(&c)
-	}
-	c.retry = c.retry.withDefaults()
-	return c, c.validate()
-}
-
-// invalid returns an error that wraps ErrInvalidOption.
-func invalid(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrInvalidOption, fmt.Sprintf(format, args...))
-}
-
-// validate returns all that is wrong.
-func (c *config) validate() error {
-	var errs []error
-	check := func(ok bool, format string, args ...any) {
-		if !ok {
-			errs = append(errs, invalid(format, args...))
-		}
-	}
-	check(c.maxQueueSize >= 1, "WithMaxQueueSize(%d): must be at least 1", c.maxQueueSize)
-	check(c.overflow.Valid(), "WithOverflow(%v): must be one of the policies of package queue", c.overflow)
-	check(c.maxExportBatchSize >= 0, "WithMaxExportBatchSize(%d): must be at least 1, or 0 for no limit", c.maxExportBatchSize)
-	check(c.exportTimeout > 0, "WithExportTimeout(%v): must be above 0", c.exportTimeout)
-	check(c.drainTimeout > 0, "WithDrainTimeout(%v): must be above 0", c.drainTimeout)
-	check(!c.queueGiven || c.queue != nil, "WithQueue(nil): leave it out for a queue in memory")
-	check(!c.queueGiven || c.memoryOption == "",
-		"%s concerns the queue in memory and has no effect on the one of WithQueue: set the bound there", c.memoryOption)
-	check(c.errorHandler != nil, "WithErrorHandler(nil): leave it out for otel.Handle")
-	check(c.onDrop != nil, "WithOnDrop(nil): leave it out for none")
-	return errors.Join(append(errs, c.retry.validate())...)
-}
 
 // WithMaxQueueSize sets how many data points may wait for delivery, at least
 // 1. What is being delivered, one collection, comes on top. A single
@@ -111,10 +44,30 @@ func WithOverflow(o queue.Overflow) Option {
 }
 
 // WithMaxExportBatchSize sets how many data points the inner exporter gets in
-// one call. Larger collections are split; different collections are never put
-// together. The default is 8192; 0 means that collections are never split.
+// one call. Larger collections are split; different collections are put
+// together only under [WithMerging]. The default is 8192; 0 means that
+// collections are never split.
 func WithMaxExportBatchSize(points int) Option {
 	return optionFunc(func(c *config) { c.maxExportBatchSize = points })
+}
+
+// WithMerging joins collections that wait next to each other, and have equal
+// resources, into one batch, as many as fit into [WithMaxExportBatchSize]. With
+// a linger above 0, a batch that is not full waits that long for more, but not
+// when a flush or a shutdown wants it, nor when what comes next does not fit.
+// Each metric then has the data points of all these collections, in order of
+// time. Nothing is summed up. What is being delivered is one batch instead of
+// one collection.
+//
+// It saves requests where collections are small. It is off by default because
+// the specification of the SDK keeps collections apart, and because not every
+// backend accepts two points of a series in one request: OTLP allows it and
+// Prometheus takes it, Google Cloud Monitoring refuses it. See
+// https://opentelemetry.io/docs/specs/otel/metrics/sdk/#periodic-exporting-metricreader,
+// https://opentelemetry.io/docs/specs/otel/metrics/data-model/#single-writer and
+// https://docs.cloud.google.com/monitoring/api/ref_v3/rest/v3/projects.timeSeries/create.
+func WithMerging(linger time.Duration) Option {
+	return optionFunc(func(c *config) { c.merging, c.linger = true, linger })
 }
 
 // WithExportTimeout sets the deadline of each call of the inner exporter:
@@ -143,6 +96,44 @@ func WithoutRetry() Option {
 	return optionFunc(func(c *config) { c.retryDisabled = true })
 }
 
+// WithMaxAge drops collections, with the reason age, that were accepted longer
+// than d ago, instead of delivering what no one wants any more. It is checked
+// before each attempt. The age of a collection that overflow has joined with
+// others is that of the newest of them. The default, and the meaning of 0, is
+// no limit.
+func WithMaxAge(d time.Duration) Option {
+	return optionFunc(func(c *config) { c.maxAge = d })
+}
+
+// WithMinInterval sets the least time between the starts of two calls of the
+// inner exporter's Export, repetitions, batches of one collection and replicas
+// included, for a backend that refuses points of a series that come closer. A
+// flush and a shutdown wait for it, within their context. The default, and the
+// meaning of 0, is none.
+func WithMinInterval(d time.Duration) Option {
+	return optionFunc(func(c *config) { c.minInterval = d })
+}
+
+// WithReplicas adds exporters that send to the same destination as the first
+// one. The batches of a collection then go out in parallel, one at a time
+// through each exporter, and the next collection follows when all of them have
+// ended, so that the points of each series stay in order. That is for backends
+// with much latency: an OTLP exporter handles one request at a time.
+//
+// Collections of one batch are not sent any faster, and one with several
+// points of a series, which overflow and [WithMerging] bring about, goes out one
+// batch after the other. A batch that fails is repeated through the same
+// exporter.
+//
+// What holds for the exporter given to [New] holds for each of these: it is
+// flushed and shut down, and must not be used elsewhere. All must have the same
+// temporality and aggregation, and none may be given twice. The default is no
+// replicas; the option may be used several times.
+func WithReplicas(more ...metric.Exporter) Option {
+	more = slices.Clone(more)
+	return optionFunc(func(c *config) { c.replicas = append(c.replicas, more...) })
+}
+
 // WithQueue replaces the queue in memory by another one, such as one on disk.
 // It must not be used by anything else; the exporter closes it at Shutdown.
 // [WithMaxQueueSize] and [WithOverflow] cannot be combined with it, since the
@@ -153,10 +144,10 @@ func WithQueue(q queue.Queue) Option {
 
 // WithErrorHandler sets who learns of errors that no caller can be told of:
 // each failed batch, once when it is to be tried again and once when it is
-// dropped, and, at most every ten seconds, that the queue overflows. The
-// default is otel.Handle.
+// dropped, and, at most every ten seconds, that the queue overflows and that
+// data is too old. The default is otel.Handle.
 //
-// The handler is called on the delivery goroutine or within Export. It should
+// The handler is called by the goroutines of delivery or within Export. It should
 // return quickly, may be called concurrently, and must not call ForceFlush or
 // Shutdown of the exporter, nor Export under queue.Block: it would wait for
 // itself.
@@ -169,6 +160,14 @@ func WithErrorHandler(h otel.ErrorHandler) Option {
 // [WithErrorHandler]. The default is none.
 func WithOnDrop(f func(Drop)) Option {
 	return optionFunc(func(c *config) { c.onDrop = f })
+}
+
+// WithMeterProvider sets where the exporter's own metrics go: what is queued,
+// delivered and dropped, and how long it takes. See the documentation of the
+// package for their names. They may go through the same exporter. The default
+// is none.
+func WithMeterProvider(p apimetric.MeterProvider) Option {
+	return optionFunc(func(c *config) { c.meterProvider, c.meterProviderGiven = p, true })
 }
 
 // A Drop says that data points ended without being exported, and why.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"go.opentelemetry.io/otel/sdk/metric"
@@ -42,7 +43,7 @@ func (e *Exporter) Shutdown(ctx context.Context) error {
 	}
 	d := e.delivery
 	f := &flush{ctx: ctx}
-	d.flushes.begin(f)
+	d.flushes.begin(f, everything)
 	defer d.flushes.end(f)
 
 	d.closing <- ctx
@@ -58,8 +59,11 @@ func (e *Exporter) Shutdown(ctx context.Context) error {
 			fmt.Errorf("asyncmetric: shutdown: the inner exporter has not ended: %w", gaveUp))
 	}
 	e.drops.reportRest()
-	return errors.Join(d.flushes.result(f), e.undelivered(gaveUp), closeErr)
+	return errors.Join(d.flushes.result(f), e.undelivered(gaveUp), closeErr, e.telemetry.close())
 }
+
+// everything is the position of a flush that waits for all that is accepted.
+func everything() uint64 { return math.MaxUint64 }
 
 // awaitEnd waits for the end that another call of Shutdown brings about.
 func (e *Exporter) awaitEnd(ctx context.Context) error {

@@ -40,7 +40,7 @@ type Stats struct {
 func (e *Exporter) Stats() Stats {
 	retries := e.delivery.retries.Load()
 	q := e.queue.Stats()
-	s := Stats{
+	return Stats{
 		Accepted:          q.Accepted,
 		Exported:          q.Exported,
 		Dropped:           q.Dropped,
@@ -49,9 +49,15 @@ func (e *Exporter) Stats() Stats {
 		InFlight:          q.InFlight,
 		Retries:           retries,
 		QueuedCollections: q.Collections,
+		OldestAge:         ageOf(q.Oldest),
 	}
-	if !q.Oldest.IsZero() {
-		s.OldestAge = max(0, time.Since(q.Oldest))
+}
+
+// ageOf returns how long ago t was; zero if that is not known, or if the clock
+// has been set back.
+func ageOf(t time.Time) time.Duration {
+	if t.IsZero() {
+		return 0
 	}
-	return s
+	return max(0, time.Since(t))
 }

@@ -7,9 +7,6 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/sdk/metric"
-
-	"github.com/asyncmetric/asyncmetric/queue"
 )
 
 // Status is what an [Exporter] is doing, for people who look at it. Package
@@ -72,13 +69,39 @@ type Setting struct{ Name, Value string }
 func (e *Exporter) Status() Status {
 	s := Status{
 		Name:     e.name,
-		State:    StateIdle,
 		Stats:    e.Stats(),
 		Capacity: e.queue.Stats().Capacity,
 		Errors:   e.reports.list(),
 		Settings: e.config.settings(e.inner, e.queue),
 	}
+	s.RetryAt, s.RetryError = e.delivery.nextRetry()
+	s.State = e.state(&s)
 	return s
+}
+
+func (e *Exporter) state(s *Status) State {
+	switch {
+	case e.isEnded():
+		return StateShutDown
+	case e.isDown.Load():
+		return StateDraining
+	case !s.RetryAt.IsZero():
+		return StateBackingOff
+	case s.Stats.Queued > 0:
+		return StateDelivering
+	default:
+		return StateIdle
+	}
+}
+
+// nextRetry returns when a sender tries again next, and why it has to.
+func (d *delivery) nextRetry() (at time.Time, err string) {
+	for _, s := range d.senders {
+		if b := s.backingOff.Load(); b != nil && (at.IsZero() || b.until.Before(at)) {
+			at, err = b.until, b.err
+		}
+	}
+	return at, err
 }
 
 const (
@@ -130,20 +153,4 @@ func messageOf(err error) (message string) {
 		message = message[:maxMessageLength] + " [...]"
 	}
 	return message
-}
-
-// settings returns the options as text.
-func (c *config) settings(inner metric.Exporter, q queue.Queue) []Setting {
-	list := []Setting{{"exporter", fmt.Sprintf("%T", inner)}}
-	add := func(name string, value any) { list = append(list, Setting{name, fmt.Sprint(value)}) }
-	if c.queueGiven {
-		add("WithQueue", fmt.Sprintf("%T", q))
-	} else {
-		add("WithMaxQueueSize", c.maxQueueSize)
-		add("WithOverflow", c.overflow)
-	}
-	add("WithMaxExportBatchSize", c.maxExportBatchSize)
-	add("WithExportTimeout", c.exportTimeout)
-	add("WithDrainTimeout", c.drainTimeout)
-	return list
 }

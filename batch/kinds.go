@@ -24,6 +24,13 @@ type kind interface {
 	// kind and have equal headers, and the number of data points in it. Old is
 	// as in copy.
 	coalesce(b *Buffer, m *matcher, old, older, newer metricdata.Aggregation) (metricdata.Aggregation, int)
+
+	// concat returns in b the data points of all of src, which are of this kind
+	// and have equal headers, and their number. Old is as in copy.
+	concat(b *Buffer, old metricdata.Aggregation, src []*metricdata.Metrics) (metricdata.Aggregation, int)
+
+	// repeats reports whether two data points in data have equal attributes.
+	repeats(m *matcher, data metricdata.Aggregation) bool
 }
 
 // kindOf is the one place that tells the kinds of aggregation apart.
@@ -103,51 +110,6 @@ func (k aggregation[A, P]) box(old metricdata.Aggregation, src A, points []P) me
 }
 
 func (k aggregation[A, P]) header(data metricdata.Aggregation) header { return k.head(data.(A)) }
-
-func (k aggregation[A, P]) coalesce(
-	b *Buffer, m *matcher, old, older, newer metricdata.Aggregation,
-) (metricdata.Aggregation, int) {
-	src := newer.(A)
-	points := k.coalescePoints(b, &m.points, k.head(src), k.get(older.(A)), k.get(src))
-	return k.box(old, src, points), len(points)
-}
-
-// coalescePoints returns the points of older, each joined with the one of newer
-// that is of the same series if possible, and behind them the rest of newer.
-func (k aggregation[A, P]) coalescePoints(
-	b *Buffer, m *matching[attribute.Distinct], h header, older, newer []P,
-) []P {
-	m.matchNeighbours(len(older), len(newer),
-		func(i int) attribute.Distinct { return k.attributes(&older[i]).Equivalent() },
-		func(j int) attribute.Distinct { return k.attributes(&newer[j]).Equivalent() })
-	dst := k.arena(b).take(len(older) + len(m.rest))
-	apart := 0
-	for i := range older {
-		if j := m.partner[i]; j >= 0 {
-			// A Distinct is a hash: it may be the same for different attributes.
-			if k.attributes(&older[i]).Equals(k.attributes(&newer[j])) && k.join(b, h, &dst[i], &older[i], &newer[j]) {
-				continue
-			}
-			m.taken[j] = false
-			apart++
-		}
-		dst[i] = older[i]
-		k.deepen(b, dst[i:i+1])
-	}
-	if apart > 0 {
-		small := dst
-		dst = append(k.arena(b).take(len(small) + apart)[:0], small...)[:len(small)+apart]
-		clear(small)
-	}
-	rest := dst[len(older):len(older)]
-	for j := range newer {
-		if !m.taken[j] {
-			rest = append(rest, newer[j])
-		}
-	}
-	k.deepen(b, rest)
-	return dst
-}
 
 // sameSlice reports whether a and b are the same elements in the same place.
 func sameSlice[P any](a, b []P) bool {
@@ -248,3 +210,10 @@ func (opaque) header(metricdata.Aggregation) header { return header{} }
 func (opaque) coalesce(*Buffer, *matcher, metricdata.Aggregation, metricdata.Aggregation, metricdata.Aggregation) (metricdata.Aggregation, int) {
 	return nil, 0
 }
+
+// concat is called for missing data only, too.
+func (opaque) concat(*Buffer, metricdata.Aggregation, []*metricdata.Metrics) (metricdata.Aggregation, int) {
+	return nil, 0
+}
+
+func (opaque) repeats(*matcher, metricdata.Aggregation) bool { return false }

@@ -91,14 +91,19 @@ func (m *matching[K]) end() {
 
 // index fills the table. At least half of it stays empty.
 func (m *matching[K]) index(n int, key func(int) K) {
-	m.slots = resized(m.slots, 1<<bits.Len(uint(2*n)))
-	clear(m.slots)
+	m.emptySlots(n)
 	m.next = resized(m.next, n)
 	for j := n - 1; j >= 0; j-- {
 		s := m.slot(key(j), key)
 		m.next[j] = *s - 1
 		*s = int32(j) + 1
 	}
+}
+
+// emptySlots makes room in the table for n keys.
+func (m *matching[K]) emptySlots(n int) {
+	m.slots = resized(m.slots, 1<<bits.Len(uint(2*n)))
+	clear(m.slots)
 }
 
 // slot returns the slot in which the key is, or else belongs.

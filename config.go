@@ -1,0 +1,174 @@
+package asyncmetric
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	apimetric "go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/sdk/metric"
+
+	"github.com/asyncmetric/asyncmetric/queue"
+)
+
+// config is what the options say.
+type config struct {
+	maxQueueSize       int
+	overflow           queue.Overflow
+	maxExportBatchSize int
+	merging            bool
+	linger             time.Duration
+	exportTimeout      time.Duration
+	drainTimeout       time.Duration
+	retry              Retry
+	retryDisabled      bool
+	maxAge             time.Duration
+	minInterval        time.Duration
+	replicas           []metric.Exporter
+	queue              queue.Queue
+	errorHandler       otel.ErrorHandler
+	onDrop             func(Drop)
+	meterProvider      apimetric.MeterProvider
+
+	queueGiven         bool   // WithQueue was used
+	meterProviderGiven bool   // WithMeterProvider was used
+	memoryOption       string // the option that concerns only the queue in memory, if one was used
+}
+
+func defaultConfig() config {
+	return config{
+		maxQueueSize:       262144,
+		overflow:           queue.Coalesce,
+		maxExportBatchSize: 8192,
+		exportTimeout:      30 * time.Second,
+		drainTimeout:       30 * time.Second,
+		retry:              defaultRetry(),
+		errorHandler:       otel.ErrorHandlerFunc(otel.Handle),
+		onDrop:             func(Drop) {},
+	}
+}
+
+// newConfig applies opts to the defaults and checks the result.
+func newConfig(inner metric.Exporter, opts []Option) (config, error) {
+	c := defaultConfig()
+	for i, o := range opts {
+		if o == nil {
+			return c, invalid("option %d of New is nil", i+1)
+		}
+		o.apply(&c)
+	}
+	c.retry = c.retry.withDefaults()
+	return c, errors.Join(c.validate(), c.validateReplicas(inner))
+}
+
+// invalid returns an error that wraps ErrInvalidOption.
+func invalid(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrInvalidOption, fmt.Sprintf(format, args...))
+}
+
+// validate returns all that is wrong but for the replicas.
+func (c *config) validate() error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, invalid(format, args...))
+		}
+	}
+	check(c.maxQueueSize >= 1, "WithMaxQueueSize(%d): must be at least 1", c.maxQueueSize)
+	check(c.overflow.Valid(), "WithOverflow(%v): must be one of the policies of package queue", c.overflow)
+	check(c.maxExportBatchSize >= 0, "WithMaxExportBatchSize(%d): must be at least 1, or 0 for no limit", c.maxExportBatchSize)
+	check(c.linger >= 0, "WithMerging(%v): must be at least 0", c.linger)
+	check(!c.merging || c.maxExportBatchSize != 0,
+		"WithMerging cannot be combined with WithMaxExportBatchSize(0): merging needs to know when a batch is full")
+	check(c.exportTimeout > 0, "WithExportTimeout(%v): must be above 0", c.exportTimeout)
+	check(c.drainTimeout > 0, "WithDrainTimeout(%v): must be above 0", c.drainTimeout)
+	check(c.maxAge >= 0, "WithMaxAge(%v): must be above 0, or 0 for no limit", c.maxAge)
+	check(c.minInterval >= 0, "WithMinInterval(%v): must be above 0, or 0 for none", c.minInterval)
+	check(!c.queueGiven || c.queue != nil, "WithQueue(nil): leave it out for a queue in memory")
+	check(!c.queueGiven || c.memoryOption == "",
+		"%s concerns the queue in memory and has no effect on the one of WithQueue: set the bound there", c.memoryOption)
+	check(c.errorHandler != nil, "WithErrorHandler(nil): leave it out for otel.Handle")
+	check(c.onDrop != nil, "WithOnDrop(nil): leave it out for none")
+	check(!c.meterProviderGiven || c.meterProvider != nil, "WithMeterProvider(nil): leave it out for no metrics")
+	return errors.Join(append(errs, c.retry.validate())...)
+}
+
+// validateReplicas returns what keeps the replicas from standing in for inner.
+func (c *config) validateReplicas(inner metric.Exporter) error {
+	var errs []error
+	earlier := []metric.Exporter{inner}
+	for i, replica := range c.replicas {
+		if replica == nil {
+			errs = append(errs, invalid("WithReplicas: replica %d is nil", i+1))
+			continue
+		}
+		for _, other := range earlier {
+			if sameExporter(replica, other) {
+				errs = append(errs, invalid("WithReplicas: replica %d (%T) is given twice: "+
+					"each must be an exporter of its own, since one exporter must not be called concurrently", i+1, replica))
+				break
+			}
+		}
+		earlier = append(earlier, replica)
+		if err := sameSelectors(inner, replica); err != nil {
+			errs = append(errs, invalid("WithReplicas: replica %d (%T) %v", i+1, replica, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func sameExporter(a, b metric.Exporter) bool {
+	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
+}
+
+// sameSelectors returns an error that names what a and b choose differently.
+// The SDK asks only one of them, and the data it then makes is for both.
+func sameSelectors(a, b metric.Exporter) error {
+	for _, kind := range []metric.InstrumentKind{
+		metric.InstrumentKindCounter,
+		metric.InstrumentKindUpDownCounter,
+		metric.InstrumentKindHistogram,
+		metric.InstrumentKindObservableCounter,
+		metric.InstrumentKindObservableUpDownCounter,
+		metric.InstrumentKindObservableGauge,
+		metric.InstrumentKindGauge,
+	} {
+		if x, y := a.Temporality(kind), b.Temporality(kind); x != y {
+			return fmt.Errorf("has %v for %v, and the first exporter has %v: they must agree", y, kind, x)
+		}
+		if x, y := a.Aggregation(kind), b.Aggregation(kind); !reflect.DeepEqual(x, y) {
+			return fmt.Errorf("has aggregation %T%+v for %v, and the first exporter has %T%+v: they must agree", y, y, kind, x, x)
+		}
+	}
+	return nil
+}
+
+// settings returns the options as text.
+func (c *config) settings(inner metric.Exporter, q queue.Queue) []Setting {
+	list := []Setting{{"exporter", fmt.Sprintf("%T", inner)}}
+	add := func(name string, value any) { list = append(list, Setting{name, fmt.Sprint(value)}) }
+	optional := func(name string, value any, used bool) {
+		if !used {
+			value = "off"
+		}
+		add(name, value)
+	}
+	if c.queueGiven {
+		add("WithQueue", fmt.Sprintf("%T", q))
+	} else {
+		add("WithMaxQueueSize", c.maxQueueSize)
+		add("WithOverflow", c.overflow)
+	}
+	add("WithMaxExportBatchSize", c.maxExportBatchSize)
+	optional("WithMerging", c.linger, c.merging)
+	add("WithExportTimeout", c.exportTimeout)
+	add("WithDrainTimeout", c.drainTimeout)
+	optional("WithRetry", c.retry, !c.retryDisabled)
+	optional("WithMaxAge", c.maxAge, c.maxAge > 0)
+	optional("WithMinInterval", c.minInterval, c.minInterval > 0)
+	add("WithReplicas", len(c.replicas))
+	optional("WithMeterProvider", "on", c.meterProviderGiven)
+	return list
+}

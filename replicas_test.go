@@ -1,0 +1,271 @@
+package asyncmetric_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/asyncmetric/asyncmetric"
+	"github.com/asyncmetric/asyncmetric/batch"
+	"github.com/asyncmetric/asyncmetric/internal/metrictest"
+)
+
+// replicas returns n exporters, and the option that adds all but the first. They
+// take time, so that each gets some of what there is.
+func replicas(n int) ([]*metrictest.Exporter, asyncmetric.Option) {
+	all := make([]*metrictest.Exporter, n)
+	for i := range all {
+		all[i] = &metrictest.Exporter{OnExport: slowExport(time.Millisecond)}
+	}
+	var more []metric.Exporter
+	for _, e := range all[1:] {
+		more = append(more, e)
+	}
+	return all, asyncmetric.WithReplicas(more...)
+}
+
+// shutdownAll is shutdown for several exporters.
+func shutdownAll(t *testing.T, e *asyncmetric.Exporter, all []*metrictest.Exporter) {
+	t.Helper()
+	shutdown(t, e, all[0])
+	for _, inner := range all[1:] {
+		assert.Zero(t, inner.Overlaps())
+		assert.Equal(t, 1, inner.Count("Shutdown"))
+	}
+}
+
+func slowExport(latency time.Duration) func(context.Context, *metricdata.ResourceMetrics) error {
+	return func(context.Context, *metricdata.ResourceMetrics) error {
+		time.Sleep(latency)
+		return nil
+	}
+}
+
+func TestReplicasShareTheBatchesOfACollection(t *testing.T) {
+	took := func(n int) (d time.Duration) {
+		synctest.Test(t, func(t *testing.T) {
+			inner, opt := replicas(n)
+			for _, e := range inner {
+				e.OnExport = slowExport(50 * time.Millisecond)
+			}
+			e, _ := start(t, inner[0], opt, asyncmetric.WithMaxExportBatchSize(10))
+			begin := time.Now()
+			require.NoError(t, e.Export(t.Context(), metrictest.Numbers(1000, 1)))
+			require.NoError(t, e.ForceFlush(t.Context()))
+			d = time.Since(begin)
+			for _, e := range inner {
+				assert.Len(t, e.Delivered(), 100/n, "as many as the others, since all are as fast")
+			}
+			shutdownAll(t, e, inner)
+		})
+		return d
+	}
+	assert.GreaterOrEqual(t, float64(took(1))/float64(took(4)), 3.6)
+}
+
+func TestNextCollectionWaitsForAllBatchesOfThisOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner, opt := replicas(3)
+		g := newGate()
+		inner[1].OnExport = g.stuck
+		e, _ := start(t, inner[0], opt, asyncmetric.WithMaxExportBatchSize(1))
+		require.NoError(t, e.Export(t.Context(), metrictest.Numbers(6, 1)))
+		require.NoError(t, e.Export(t.Context(), metrictest.Numbers(6, 2)))
+		elapse(time.Hour)
+		sent := append(metrictest.Values(inner[0].Delivered()), metrictest.Values(inner[2].Delivered())...)
+		assert.Equal(t, []int64{1, 1, 1, 1, 1}, sent, "all but the one that is stuck, and nothing of the next")
+		assert.Equal(t, 6, e.Stats().InFlight)
+		close(g.open)
+		shutdownAll(t, e, inner)
+	})
+}
+
+func TestFailedBatchIsRetriedAloneByItsReplica(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner, opt := replicas(3)
+		var at []time.Duration
+		inner[1].OnExport = failing(&at, errTransient, errTransient)
+		e, r := start(t, inner[0], opt, fixed, asyncmetric.WithMaxExportBatchSize(1))
+		require.NoError(t, e.Export(t.Context(), metrictest.EveryKind(1)))
+		elapse(time.Hour)
+		require.Len(t, inner[1].Attempts(), 3)
+		for _, again := range inner[1].Attempts()[1:] {
+			assert.Equal(t, inner[1].Attempts()[0], again, "the same batch")
+		}
+		assert.Equal(t, []time.Duration{0, time.Second, 3 * time.Second}, at)
+		assert.Greater(t, len(inner[0].Delivered())+len(inner[2].Delivered()), 10)
+		total := 0
+		for _, e := range inner {
+			for _, rm := range e.Delivered() {
+				total += batch.Points(rm)
+			}
+		}
+		assert.Equal(t, 18, total, "every point once")
+		assert.Equal(t, uint64(18), e.Stats().Exported)
+		assert.Equal(t, uint64(2), e.Stats().Retries)
+		assert.Len(t, r.errors(), 1)
+		shutdownAll(t, e, inner)
+	})
+}
+
+func TestFailingReplicaDoesNotFailTheOthersBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner, opt := replicas(3)
+		for _, e := range inner {
+			e.OnExport = slowExport(time.Second)
+		}
+		inner[0].OnExport = func(context.Context, *metricdata.ResourceMetrics) error {
+			time.Sleep(time.Second)
+			panic("replica")
+		}
+		e, r := start(t, inner[0], opt, asyncmetric.WithMaxExportBatchSize(1))
+		require.NoError(t, e.Export(t.Context(), metrictest.Numbers(9, 1)))
+		err := e.ForceFlush(t.Context())
+		assert.ErrorIs(t, err, asyncmetric.ErrPanic)
+		assert.Equal(t, uint64(6), e.Stats().Exported)
+		assert.Equal(t, map[asyncmetric.DropReason]int{asyncmetric.ReasonPermanent: 3}, r.dropped())
+		shutdownAll(t, e, inner)
+	})
+}
+
+func TestFlushAndShutdownReachEveryReplicaOnceInParallel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner, opt := replicas(4)
+		for i, e := range inner {
+			e.OnExport = nil
+			e.OnForceFlush = func(context.Context) error {
+				time.Sleep(time.Second)
+				return fmt.Errorf("flush of %d", i)
+			}
+			e.OnShutdown = func(context.Context) error {
+				time.Sleep(time.Second)
+				return fmt.Errorf("shutdown of %d", i)
+			}
+		}
+		e, _ := start(t, inner[0], opt)
+		export(t, e, 1)
+		begin := time.Now()
+		flushErr := e.ForceFlush(t.Context())
+		assert.Equal(t, time.Second, time.Since(begin))
+		for _, inner := range inner {
+			assert.Equal(t, 1, inner.Count("ForceFlush"))
+		}
+		begin = time.Now()
+		downErr := e.Shutdown(t.Context())
+		assert.Equal(t, 2*time.Second, time.Since(begin))
+		for i, inner := range inner {
+			assert.ErrorContains(t, flushErr, fmt.Sprintf("flush of %d", i))
+			assert.ErrorContains(t, downErr, fmt.Sprintf("flush of %d", i))
+			assert.ErrorContains(t, downErr, fmt.Sprintf("shutdown of %d", i))
+			assert.Equal(t, 2, inner.Count("ForceFlush"))
+			assert.Equal(t, 1, inner.Count("Shutdown"))
+			assert.Zero(t, inner.Overlaps())
+		}
+	})
+}
+
+func TestFlushHurriesEveryReplica(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner, opt := replicas(3)
+		at := make([][]time.Duration, len(inner))
+		for i, e := range inner {
+			e.OnExport = failing(&at[i], errTransient)
+		}
+		e, _ := start(t, inner[0], opt, asyncmetric.WithMaxExportBatchSize(1),
+			asyncmetric.WithRetry(asyncmetric.Retry{InitialInterval: time.Hour, MaxInterval: time.Hour}))
+		require.NoError(t, e.Export(t.Context(), metrictest.Numbers(3, 1)))
+		elapse(time.Minute)
+		require.NoError(t, e.ForceFlush(t.Context()))
+		for _, at := range at {
+			assert.Equal(t, []time.Duration{0, time.Minute}, at)
+		}
+		shutdownAll(t, e, inner)
+	})
+}
+
+func TestStuckReplicaDoesNotHoldUpShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner, opt := replicas(3)
+		g := newGate()
+		inner[2].OnExport = g.stuck
+		e, r := start(t, inner[0], opt, asyncmetric.WithMaxExportBatchSize(1))
+		require.NoError(t, e.Export(t.Context(), metrictest.Numbers(9, 1)))
+		export(t, e, 2)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		begin := time.Now()
+		err := e.Shutdown(ctx)
+		assert.LessOrEqual(t, time.Since(begin), 10*time.Second)
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.ErrorContains(t, err, "10 data points were not delivered")
+		close(g.open)
+		synctest.Wait()
+		assertSettled(t, e.Stats())
+		assert.Equal(t, 1, r.dropped()[asyncmetric.ReasonShutdown], "the second collection; the stuck batch arrived")
+		for _, inner := range inner {
+			assert.Equal(t, 1, inner.Count("Shutdown"), "in the background, when the stuck call has returned")
+			assert.Zero(t, inner.Overlaps())
+		}
+	})
+}
+
+// uncomparable is an exporter that cannot be compared with ==.
+type uncomparable struct {
+	*metrictest.Exporter
+	_ []int
+}
+
+func TestInvalidReplicasAreNamed(t *testing.T) {
+	first, second := &metrictest.Exporter{}, &metrictest.Exporter{}
+	deltaHistogram := &metrictest.Exporter{OnTemporality: func(k metric.InstrumentKind) metricdata.Temporality {
+		if k == metric.InstrumentKindHistogram {
+			return metricdata.DeltaTemporality
+		}
+		return metricdata.CumulativeTemporality
+	}}
+	otherBounds := &metrictest.Exporter{OnAggregation: func(k metric.InstrumentKind) metric.Aggregation {
+		if k == metric.InstrumentKindHistogram {
+			return metric.AggregationExplicitBucketHistogram{Boundaries: []float64{1, 2}}
+		}
+		return metric.DefaultAggregationSelector(k)
+	}}
+	for want, more := range map[string][]metric.Exporter{
+		"replica 2 is nil":        {second, nil},
+		"is given twice":          {first},
+		"replica 2 (*metrictest.": {second, second},
+		"has DeltaTemporality for Histogram, and the first exporter has CumulativeTemporality": {second, deltaHistogram},
+		"replica 1 (*metrictest.Exporter) has aggregation":                                     {otherBounds},
+	} {
+		e, err := asyncmetric.New(first, asyncmetric.WithReplicas(more...))
+		assert.ErrorIs(t, err, asyncmetric.ErrInvalidOption, want)
+		assert.ErrorContains(t, err, want)
+		assert.Nil(t, e)
+	}
+	_, err := asyncmetric.New(first, asyncmetric.WithReplicas(second), asyncmetric.WithReplicas(second))
+	assert.ErrorContains(t, err, "given twice", "the option adds to what it has added before")
+}
+
+func TestReplicasNeedNotBeComparable(t *testing.T) {
+	first, second := &metrictest.Exporter{}, &metrictest.Exporter{}
+	e, err := asyncmetric.New(uncomparable{Exporter: first}, asyncmetric.WithReplicas(uncomparable{Exporter: second}))
+	require.NoError(t, err)
+	require.NoError(t, e.Shutdown(t.Context()))
+	assert.Equal(t, 1, second.Count("Shutdown"))
+}
+
+func TestReplicasOfEqualSelectorsAgree(t *testing.T) {
+	bounds := func(metric.InstrumentKind) metric.Aggregation {
+		return metric.AggregationExplicitBucketHistogram{Boundaries: []float64{1, 2}}
+	}
+	first := &metrictest.Exporter{OnAggregation: bounds}
+	e, err := asyncmetric.New(first, asyncmetric.WithReplicas(&metrictest.Exporter{OnAggregation: bounds}))
+	require.NoError(t, err)
+	shutdown(t, e, first)
+}

@@ -7,10 +7,10 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
 
-// A Buffer is memory for one collection at a time. [Copy] and [Part.Copy]
-// fill it; what it held before is overwritten, and what the new content does
-// not overwrite is zeroed. Filled again and again with collections of the same
-// shape, it allocates nothing.
+// A Buffer is memory for one collection at a time. [Copy], [Part.Copy],
+// [Coalesce] and [Merge] fill it; what it held before is overwritten, and what
+// the new content does not overwrite is zeroed. Filled again and again with
+// collections of the same shape, it allocates nothing.
 //
 // The zero value is ready to use. A Buffer must not be copied, and its
 // methods and the functions that fill it must not be called concurrently.

@@ -109,6 +109,51 @@ func coalesceMetric(b *Buffer, m *matcher, dst, older, newer *metricdata.Metrics
 	b.points += points
 }
 
+func (k aggregation[A, P]) coalesce(
+	b *Buffer, m *matcher, old, older, newer metricdata.Aggregation,
+) (metricdata.Aggregation, int) {
+	src := newer.(A)
+	points := k.coalescePoints(b, &m.points, k.head(src), k.get(older.(A)), k.get(src))
+	return k.box(old, src, points), len(points)
+}
+
+// coalescePoints returns the points of older, each joined with the one of newer
+// that is of the same series if possible, and behind them the rest of newer.
+func (k aggregation[A, P]) coalescePoints(
+	b *Buffer, m *matching[attribute.Distinct], h header, older, newer []P,
+) []P {
+	m.matchNeighbours(len(older), len(newer),
+		func(i int) attribute.Distinct { return k.attributes(&older[i]).Equivalent() },
+		func(j int) attribute.Distinct { return k.attributes(&newer[j]).Equivalent() })
+	dst := k.arena(b).take(len(older) + len(m.rest))
+	apart := 0
+	for i := range older {
+		if j := m.partner[i]; j >= 0 {
+			// A Distinct is a hash: it may be the same for different attributes.
+			if k.attributes(&older[i]).Equals(k.attributes(&newer[j])) && k.join(b, h, &dst[i], &older[i], &newer[j]) {
+				continue
+			}
+			m.taken[j] = false
+			apart++
+		}
+		dst[i] = older[i]
+		k.deepen(b, dst[i:i+1])
+	}
+	if apart > 0 {
+		small := dst
+		dst = append(k.arena(b).take(len(small) + apart)[:0], small...)[:len(small)+apart]
+		clear(small)
+	}
+	rest := dst[len(older):len(older)]
+	for j := range newer {
+		if !m.taken[j] {
+			rest = append(rest, newer[j])
+		}
+	}
+	k.deepen(b, rest)
+	return dst
+}
+
 // scopeID and streamID are what makes two scopes, and two metrics within them,
 // the same, see
 // https://opentelemetry.io/docs/specs/otel/metrics/data-model/#opentelemetry-protocol-data-model-producer-recommendations.

@@ -95,6 +95,18 @@ func TestCoalesceJoinsStreamsThatOccurTwiceInTheirOrder(t *testing.T) {
 }
 
 func TestCoalesceTellsStreamsApart(t *testing.T) {
+	all := unlikeStreams()
+	for i := range all {
+		for j := range all {
+			if i != j {
+				requireCoalesced(t, metrics(all[i]), metrics(all[j]), metrics(all[i], all[j]))
+			}
+		}
+	}
+}
+
+// unlikeStreams returns metrics none of which is of the same stream.
+func unlikeStreams() []metricdata.Metrics {
 	one := number[int64](0, 1, 1)
 	gauge := metricdata.Gauge[int64]{DataPoints: []metricdata.DataPoint[int64]{one}}
 	base := metricdata.Metrics{Name: "x", Unit: "By", Data: sum(delta, one)}
@@ -103,7 +115,7 @@ func TestCoalesceTellsStreamsApart(t *testing.T) {
 		change(&m)
 		return m
 	}
-	all := []metricdata.Metrics{
+	return []metricdata.Metrics{
 		base,
 		with(func(m *metricdata.Metrics) { m.Name = "y" }),
 		with(func(m *metricdata.Metrics) { m.Unit = "1" }),
@@ -117,13 +129,6 @@ func TestCoalesceTellsStreamsApart(t *testing.T) {
 		with(func(m *metricdata.Metrics) { m.Data = histogram(cumulative, buckets[int64](0, 1, 1, 1, 0, 0)) }),
 		with(func(m *metricdata.Metrics) { m.Data = exponential(delta, scaled[int64](0, 1, 0, 0, 1)) }),
 		with(func(m *metricdata.Metrics) { m.Data = exponential(cumulative, scaled[int64](0, 1, 0, 0, 1)) }),
-	}
-	for i := range all {
-		for j := range all {
-			if i != j {
-				requireCoalesced(t, metrics(all[i]), metrics(all[j]), metrics(all[i], all[j]))
-			}
-		}
 	}
 }
 

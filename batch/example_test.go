@@ -2,6 +2,7 @@ package batch_test
 
 import (
 	"fmt"
+	"time"
 
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
@@ -46,4 +47,32 @@ func ExampleSplit() {
 	// - load
 	// 2 points of
 	// - load
+}
+
+// What was collected in three minutes goes out in one request, with the points
+// of each minute.
+func ExampleMerge() {
+	collected := func(minute int, value int64) *metricdata.ResourceMetrics {
+		at := time.Date(2024, 1, 2, 3, minute, 0, 0, time.UTC)
+		points := []metricdata.DataPoint[int64]{{Time: at, Value: value}}
+		return &metricdata.ResourceMetrics{ScopeMetrics: []metricdata.ScopeMetrics{{
+			Metrics: []metricdata.Metrics{{Name: "temperature", Data: metricdata.Gauge[int64]{DataPoints: points}}},
+		}}}
+	}
+
+	var buffer batch.Buffer
+	merged := batch.Merge(&buffer, collected(1, 20), collected(2, 23), collected(3, 21))
+	for _, metric := range merged.ScopeMetrics[0].Metrics {
+		fmt.Println(metric.Name)
+		for _, point := range metric.Data.(metricdata.Gauge[int64]).DataPoints {
+			fmt.Println("-", point.Time.Format("15:04"), point.Value)
+		}
+	}
+	fmt.Println("a series repeats:", batch.Repeats(merged))
+	// Output:
+	// temperature
+	// - 03:01 20
+	// - 03:02 23
+	// - 03:03 21
+	// a series repeats: true
 }

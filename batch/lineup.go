@@ -77,11 +77,11 @@ func (l *lineup[K, E]) find(o occurrence[K], column int) int {
 
 func (l *lineup[K, E]) makeIndex() {
 	l.index = make(map[occurrence[K]]int, len(l.rows))
-	seen := make(map[K]int, len(l.rows))
 	for i := range l.rows {
 		o := &l.rows[i]
-		o.nth = seen[o.key]
-		seen[o.key]++
+		for _, taken := l.index[*o]; taken; _, taken = l.index[*o] {
+			o.nth++
+		}
 		l.index[*o] = i
 	}
 }

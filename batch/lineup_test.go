@@ -15,7 +15,7 @@ func linedUp(lists ...*list) [][]*int {
 	l := lineUp(lists, func(l *list) []int { return *l }, func(e *int, _ int) int { return *e })
 	var rows [][]*int
 	for i := range l.rows {
-		rows = append(rows, l.row(i))
+		rows = append(rows, l.rows[i].elements)
 	}
 	return rows
 }

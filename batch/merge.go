@@ -35,7 +35,7 @@ func Merge(dst *Buffer, collections ...*metricdata.ResourceMetrics) *metricdata.
 	all := lineUp(collections, scopesOf, func(s *metricdata.ScopeMetrics, _ int) scopeID { return scopeIDOf(&s.Scope) })
 	scopes := dst.scopes.take(len(all.rows))
 	for i := range scopes {
-		row := all.row(i)
+		row := all.rows[i].elements
 		scopes[i].Scope = row[len(row)-1].Scope
 		scopes[i].Metrics = mergeMetrics(dst, row)
 	}
@@ -56,7 +56,7 @@ func mergeMetrics(b *Buffer, scopes []*metricdata.ScopeMetrics) []metricdata.Met
 	all := lineUp(scopes, metricsOf, streamIDOf)
 	dst := b.metrics.take(len(all.rows))
 	for i := range dst {
-		mergeMetric(b, &dst[i], all.row(i))
+		mergeMetric(b, &dst[i], all.rows[i].elements)
 	}
 	return dst
 }

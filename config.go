@@ -165,7 +165,7 @@ func (c *config) settings(inner metric.Exporter, q queue.Queue) []Setting {
 	optional("WithMerging", c.linger, c.merging)
 	add("WithExportTimeout", c.exportTimeout)
 	add("WithDrainTimeout", c.drainTimeout)
-	optional("WithRetry", c.retry, !c.retryDisabled)
+	optional("WithRetry", c.retry.describe(), !c.retryDisabled)
 	optional("WithMaxAge", c.maxAge, c.maxAge > 0)
 	optional("WithMinInterval", c.minInterval, c.minInterval > 0)
 	add("WithReplicas", len(c.replicas))

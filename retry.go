@@ -2,6 +2,7 @@ package asyncmetric
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -75,6 +76,15 @@ func (r Retry) validate() error {
 	check(r.Multiplier >= 1 && r.Multiplier <= 1e6, "Multiplier is %v: must be at least 1, or 0 for 1.5", r.Multiplier)
 	check(r.Jitter >= 0 && r.Jitter <= 1, "Jitter is %v: must be from 0 to 1", r.Jitter)
 	return errors.Join(errs...)
+}
+
+// describe returns r, but for Classify, as text.
+func (r Retry) describe() string {
+	limit := "no limit"
+	if r.MaxElapsedTime > 0 {
+		limit = fmt.Sprintf("for %v", r.MaxElapsedTime)
+	}
+	return fmt.Sprintf("%v to %v, x%v, ±%v %%, %s", r.InitialInterval, r.MaxInterval, r.Multiplier, 100*r.Jitter, limit)
 }
 
 // backOff returns the delays for one batch.

@@ -168,7 +168,7 @@ func (c *config) settings(inner metric.Exporter, q queue.Queue) []Setting {
 	optional("WithRetry", c.retry.describe(), !c.retryDisabled)
 	optional("WithMaxAge", c.maxAge, c.maxAge > 0)
 	optional("WithMinInterval", c.minInterval, c.minInterval > 0)
-	add("WithReplicas", len(c.replicas))
+	optional("WithReplicas", len(c.replicas), len(c.replicas) > 0)
 	optional("WithMeterProvider", "on", c.meterProviderGiven)
 	return list
 }

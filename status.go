@@ -3,6 +3,7 @@ package asyncmetric
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -45,7 +46,8 @@ const (
 	StateIdle State = "idle"
 	// StateDelivering: the inner exporter is at work, or about to be.
 	StateDelivering State = "delivering"
-	// StateBackingOff: a batch failed and waits to be tried again.
+	// StateBackingOff: a batch failed and waits to be tried again. Other replicas
+	// may be at work meanwhile.
 	StateBackingOff State = "backing off"
 	// StateDraining: Shutdown has been called and has not ended.
 	StateDraining State = "draining"
@@ -69,29 +71,26 @@ type Setting struct{ Name, Value string }
 func (e *Exporter) Status() Status {
 	s := Status{
 		Name:     e.name,
+		State:    StateIdle,
 		Stats:    e.Stats(),
 		Capacity: e.queue.Stats().Capacity,
 		Errors:   e.reports.list(),
 		Settings: e.config.settings(e.inner, e.queue),
 	}
-	s.RetryAt, s.RetryError = e.delivery.nextRetry()
-	s.State = e.state(&s)
-	return s
-}
-
-func (e *Exporter) state(s *Status) State {
-	switch {
-	case e.isEnded():
-		return StateShutDown
-	case e.isDown.Load():
-		return StateDraining
-	case !s.RetryAt.IsZero():
-		return StateBackingOff
-	case s.Stats.Queued > 0:
-		return StateDelivering
-	default:
-		return StateIdle
+	if e.isEnded() {
+		s.State = StateShutDown
+		return s
 	}
+	s.RetryAt, s.RetryError = e.delivery.nextRetry()
+	switch {
+	case e.isDown.Load():
+		s.State = StateDraining
+	case !s.RetryAt.IsZero():
+		s.State = StateBackingOff
+	case s.Stats.Queued > 0:
+		s.State = StateDelivering
+	}
+	return s
 }
 
 // nextRetry returns when a sender tries again next, and why it has to.
@@ -150,7 +149,7 @@ func messageOf(err error) (message string) {
 		message = fmt.Sprintf("%T, whose text cannot be had: it panics", err)
 	}
 	if len(message) > maxMessageLength {
-		message = message[:maxMessageLength] + " [...]"
+		message = strings.ToValidUTF8(message[:maxMessageLength], "") + " [...]"
 	}
 	return message
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -97,7 +98,7 @@ func TestStatusKeepsTheLastErrors(t *testing.T) {
 	inner := &metrictest.Exporter{}
 	inner.OnExport = func(context.Context, *metricdata.ResourceMetrics) error {
 		calls++
-		return fmt.Errorf("error %d %s", calls, strings.Repeat("x", 5000))
+		return fmt.Errorf("error %d %s", calls, strings.Repeat("é", 5000))
 	}
 	e, r := start(t, inner)
 	for v := range int64(20) {
@@ -109,6 +110,7 @@ func TestStatusKeepsTheLastErrors(t *testing.T) {
 	for i, reported := range errs {
 		assert.Contains(t, reported.Message, fmt.Sprintf("error %d ", 20-i), "the newest first")
 		assert.Less(t, len(reported.Message), 2100, "however long the error is")
+		assert.True(t, utf8.ValidString(reported.Message))
 	}
 	assert.Len(t, r.errors(), 20, "the handler gets all of them")
 	shutdown(t, e, inner)
@@ -162,7 +164,7 @@ func TestStatusNamesTheSettings(t *testing.T) {
 		"WithRetry":              "1s to 30s, x1.5, ±50 %, no limit",
 		"WithMaxAge":             "off",
 		"WithMinInterval":        "off",
-		"WithReplicas":           "0",
+		"WithReplicas":           "off",
 		"WithMeterProvider":      "off",
 		"WithQueue":              "missing",
 	} {

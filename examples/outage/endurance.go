@@ -47,11 +47,12 @@ type endurance struct {
 
 // endure goes through a long outage and says what came of it. It writes a line
 // each time the outage has become twice as long.
-func endure(ctx context.Context, cfg config, progress io.Writer) (summary, error) {
+func endure(ctx context.Context, cfg config, page *statusPage, progress io.Writer) (summary, error) {
 	e, err := newEndurance(ctx, cfg)
 	if err != nil {
 		return summary{}, err
 	}
+	page.serve(e.exporter)
 	began := time.Now()
 	lines := newCheckpoints(progress)
 	err = errors.Join(e.backend.behave(unavailable), e.suffer(ctx, lines))

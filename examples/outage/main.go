@@ -29,9 +29,12 @@
 // above. Here the retries of the OTLP exporter are off, as they should be in
 // production, and the delays of asyncmetric are short.
 //
+// With -http, a page shows the exporter of the wrapped pipeline for as long as
+// either outage lasts; see package statusz.
+//
 // The exit code is 0 if every measurement reached the wrapped pipeline's
 // receiver exactly once, 1 if not or if the script could not be played to its
-// end, 2 if the arguments are wrong.
+// end, 2 if the arguments are wrong or the address of -http cannot be had.
 package main
 
 import (
@@ -67,7 +70,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 
-	if err := demonstrate(ctx, cfg, stdout, stderr); err != nil {
+	page, err := openStatusPage(cfg.http)
+	if err != nil {
+		fmt.Fprintln(stderr, "outage:", err)
+		return 2
+	}
+	page.announce(stderr)
+
+	err = demonstrate(ctx, cfg, page, stdout, stderr)
+	if err := errors.Join(err, page.close()); err != nil {
 		fmt.Fprintln(stderr, "outage:", err)
 		return 1
 	}
@@ -76,12 +87,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // demonstrate performs the outage, writes what came of it, and returns an
 // error if the wrapped pipeline did not deliver everything once.
-func demonstrate(ctx context.Context, cfg config, stdout, stderr io.Writer) error {
+func demonstrate(ctx context.Context, cfg config, page *statusPage, stdout, stderr io.Writer) error {
 	progress, write := stdout, outcome.table
 	if cfg.json {
 		progress, write = stderr, outcome.json
 	}
-	result, err := act(ctx, cfg, progress)
+	result, err := act(ctx, cfg, page, progress)
 	if err != nil {
 		return err
 	}
@@ -96,11 +107,11 @@ type outcome interface {
 }
 
 // act goes through the outage that the command line asks for.
-func act(ctx context.Context, cfg config, progress io.Writer) (outcome, error) {
+func act(ctx context.Context, cfg config, page *statusPage, progress io.Writer) (outcome, error) {
 	if cfg.long {
-		return endure(ctx, cfg, progress)
+		return endure(ctx, cfg, page, progress)
 	}
-	return perform(ctx, cfg, progress)
+	return perform(ctx, cfg, page, progress)
 }
 
 // config is what the command line says.
@@ -109,6 +120,7 @@ type config struct {
 	scale    float64
 	long     bool
 	json     bool
+	http     string // the address of the page; empty: none
 }
 
 // parseConfig reads the command line. What is wrong with it is written to
@@ -121,10 +133,13 @@ func parseConfig(args []string, stderr io.Writer) (config, error) {
 	flags.Float64Var(&cfg.scale, "scale", 1, "`factor` for the time that the outage lasts, for a shorter run")
 	flags.BoolVar(&cfg.long, "long", false, "go through a day of outage, simulated in seconds")
 	flags.BoolVar(&cfg.json, "json", false, "print the result as JSON, the progress to stderr")
+	flags.StringVar(&cfg.http, "http", "", "serve a page about the wrapped exporter on `address`, such as :8080")
 	if err := flags.Parse(args); err != nil {
 		return cfg, err
 	}
-	if err := errors.Join(noArguments(flags.Args()), cfg.validate()); err != nil {
+	address, err := loopback(cfg.http)
+	cfg.http = address
+	if err := errors.Join(noArguments(flags.Args()), cfg.validate(), err); err != nil {
 		fmt.Fprintln(stderr, "outage:", err)
 		return cfg, err
 	}

@@ -69,6 +69,8 @@ func TestArguments(t *testing.T) {
 		"unknown protocol": {[]string{"-protocol", "udp"}, 2, `-protocol "udp"`},
 		"no time at all":   {[]string{"-scale", "0"}, 2, "-scale 0"},
 		"not a number":     {[]string{"-scale", "NaN"}, 2, "-scale NaN"},
+		"no address":       {[]string{"-http", "8080"}, 2, `-http "8080": want host:port`},
+		"no such port":     {[]string{"-http", ":none"}, 2, "-http: listen tcp"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

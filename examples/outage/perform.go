@@ -26,11 +26,12 @@ type outage struct {
 
 // perform sets the outage up, goes through the script and says what came of
 // it. Progress is written while it runs.
-func perform(ctx context.Context, cfg config, progress io.Writer) (report, error) {
+func perform(ctx context.Context, cfg config, page *statusPage, progress io.Writer) (report, error) {
 	o, err := newOutage(ctx, cfg)
 	if err != nil {
 		return report{}, err
 	}
+	page.serve(o.wrapped.exporter)
 	out := newScreen(progress, length(o.phases), o.bare, o.wrapped)
 
 	began := time.Now()

@@ -40,6 +40,7 @@ type pipeline struct {
 	reader    *sdkmetric.PeriodicReader
 	stopwatch *stopwatch
 	stats     func() asyncmetric.Stats
+	exporter  *asyncmetric.Exporter // nil in the bare one
 }
 
 // newBare returns a pipeline as most applications have it.
@@ -62,7 +63,9 @@ func newWrapped(ctx context.Context, p protocol, slowness time.Duration) (*pipel
 	if err != nil {
 		return nil, errors.Join(err, inner.Shutdown(ctx), b.close())
 	}
-	return assemble("wrapped", b, wrapped, wrapped.Stats), nil
+	pipe := assemble("wrapped", b, wrapped, wrapped.Stats)
+	pipe.exporter = wrapped
+	return pipe, nil
 }
 
 // reportDrop says why points are missing, in case the wrapped pipeline fails.

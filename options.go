@@ -60,12 +60,15 @@ func WithMaxExportBatchSize(points int) Option {
 // one collection.
 //
 // It saves requests where collections are small. It is off by default because
-// the specification of the SDK keeps collections apart, and because not every
-// backend accepts two points of a series in one request: OTLP allows it and
-// Prometheus takes it, Google Cloud Monitoring refuses it. See
+// the specification of the SDK forbids readers to combine collections, and
+// because not every backend accepts several points of a series in one request.
+// The protocols of OpenTelemetry and Prometheus have room for them, Google Cloud
+// Monitoring refuses them. If the answer to such a batch is lost and it is sent
+// again, older points of a series come after newer ones, which a strict backend
+// refuses as well; it has them already. See
 // https://opentelemetry.io/docs/specs/otel/metrics/sdk/#periodic-exporting-metricreader,
-// https://opentelemetry.io/docs/specs/otel/metrics/data-model/#single-writer and
-// https://docs.cloud.google.com/monitoring/api/ref_v3/rest/v3/projects.timeSeries/create.
+// https://prometheus.io/docs/specs/remote_write_spec/ and
+// https://cloud.google.com/monitoring/api/ref_v3/rest/v3/projects.timeSeries/create.
 func WithMerging(linger time.Duration) Option {
 	return optionFunc(func(c *config) { c.merging, c.linger = true, linger })
 }
@@ -163,9 +166,10 @@ func WithOnDrop(f func(Drop)) Option {
 }
 
 // WithMeterProvider sets where the exporter's own metrics go: what is queued,
-// delivered and dropped, and how long it takes. See the documentation of the
-// package for their names. They may go through the same exporter. The default
-// is none.
+// delivered and dropped, and how long it takes. The documentation of the
+// package has their names. They may go through the same exporter: they are few,
+// and their number does not grow. Those of the queue end with Shutdown. The
+// default is none.
 func WithMeterProvider(p apimetric.MeterProvider) Option {
 	return optionFunc(func(c *config) { c.meterProvider, c.meterProviderGiven = p, true })
 }

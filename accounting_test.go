@@ -22,7 +22,7 @@ import (
 // Each accepted point has exactly one end, at any instant, whatever happens at
 // the same time.
 func TestEveryPointIsAccountedForAtAnyInstant(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(40) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		var mu sync.Mutex
 		chance := func(n int) bool {
@@ -30,22 +30,39 @@ func TestEveryPointIsAccountedForAtAnyInstant(t *testing.T) {
 			defer mu.Unlock()
 			return rng.IntN(n) == 0
 		}
-		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
+		fate := func(context.Context, *metricdata.ResourceMetrics) error {
 			switch {
 			case chance(10):
 				return errTransient
 			case chance(10):
 				return errPermanent
+			case chance(10):
+				return PartialSuccess{RejectedItems: 2}
 			case chance(20):
 				panic("now and then")
 			default:
 				return nil
 			}
-		}}
-		overflow := []queue.Overflow{queue.DropOldest, queue.DropNewest, queue.Block}[seed%3]
-		e, r := start(t, inner,
+		}
+		inner := &metrictest.Exporter{OnExport: fate}
+		overflow := []queue.Overflow{queue.Coalesce, queue.DropOldest, queue.DropNewest, queue.Block}[seed%4]
+		opts := []asyncmetric.Option{
 			asyncmetric.WithMaxQueueSize(50), asyncmetric.WithMaxExportBatchSize(7), asyncmetric.WithOverflow(overflow),
-			asyncmetric.WithRetry(asyncmetric.Retry{InitialInterval: time.Microsecond, MaxElapsedTime: time.Millisecond}))
+			asyncmetric.WithRetry(asyncmetric.Retry{InitialInterval: time.Microsecond, MaxElapsedTime: time.Millisecond}),
+		}
+		if chance(2) {
+			opts = append(opts, asyncmetric.WithReplicas(&metrictest.Exporter{OnExport: fate}, &metrictest.Exporter{OnExport: fate}))
+		}
+		if chance(2) {
+			opts = append(opts, asyncmetric.WithMerging(time.Duration(seed%2)*time.Millisecond))
+		}
+		if chance(2) {
+			opts = append(opts, asyncmetric.WithMaxAge(time.Millisecond))
+		}
+		if chance(2) {
+			opts = append(opts, asyncmetric.WithMinInterval(100*time.Microsecond))
+		}
+		e, r := start(t, inner, opts...)
 
 		stop := make(chan struct{})
 		var watchers, workers sync.WaitGroup

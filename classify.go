@@ -3,6 +3,7 @@ package asyncmetric
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"net"
@@ -103,6 +104,7 @@ const (
 // grpcStatus is what matters of a gRPC status.
 type grpcStatus struct {
 	code      uint64
+	name      string // of the code
 	retryInfo bool
 	delay     time.Duration // from RetryInfo
 }
@@ -131,7 +133,7 @@ func grpcStatusOf(err error) (s grpcStatus, ok bool) {
 	if !ok || !code.CanUint() {
 		return s, false
 	}
-	s.code = code.Uint()
+	s.code, s.name = code.Uint(), fmt.Sprint(code.Interface())
 	if details, ok := call(status.MethodByName("Details")); ok {
 		if list, ok := details.Interface().([]any); ok {
 			s.retryInfo, s.delay = retryInfoIn(list)

@@ -32,6 +32,7 @@ type (
 
 func (d *delayProto) AsDuration() time.Duration { return time.Duration(*d) }
 func (r *retryInfo) GetRetryDelay() *delayProto { d := delayProto(r.delay); return &d }
+func (c code) String() string                   { return fmt.Sprintf("code %d", uint32(c)) }
 func (s *status) Code() code                    { return s.code }
 func (s *status) Details() []any                { return s.details }
 func (e *statusError) GRPCStatus() *status      { return e.s }

@@ -59,7 +59,7 @@ func (e *Exporter) Shutdown(ctx context.Context) error {
 			fmt.Errorf("asyncmetric: shutdown: the inner exporter has not ended: %w", gaveUp))
 	}
 	e.drops.reportRest()
-	return errors.Join(d.flushes.result(f), e.undelivered(gaveUp), closeErr, e.telemetry.close())
+	return errors.Join(d.flushes.result(f), e.undelivered(gaveUp), closeErr, e.closeTelemetry(ctx))
 }
 
 // everything is the position of a flush that waits for all that is accepted.
@@ -95,15 +95,41 @@ func (e *Exporter) awaitDrain(ctx context.Context) error {
 	err := context.DeadlineExceeded
 	if ctx.Err() != nil {
 		err = ctx.Err()
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
-		defer cancel()
 	}
+	ctx, cancel := forCleanUp(ctx)
+	defer cancel()
 	select {
 	case <-e.delivery.done:
 	case <-ctx.Done():
 	}
 	return err
+}
+
+// closeTelemetry ends the exporter's own metrics. That waits for a collection
+// under way, and so for callbacks of the application: if they take too long, it
+// ends when they do.
+func (e *Exporter) closeTelemetry(ctx context.Context) error {
+	if e.telemetry == nil {
+		return nil
+	}
+	ctx, cancel := forCleanUp(ctx)
+	defer cancel()
+	closed := make(chan error, 1)
+	go func() { closed <- e.telemetry.close() }()
+	select {
+	case err := <-closed:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("asyncmetric: shutdown: metrics of the exporter are still being collected: %w", ctx.Err())
+	}
+}
+
+// forCleanUp returns ctx or, if that has ended, a context with a little time.
+func forCleanUp(ctx context.Context) (context.Context, context.CancelFunc) {
+	if ctx.Err() == nil {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
 }
 
 // mostOf returns the time that ctx, which has a deadline, leaves, but for what is

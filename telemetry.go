@@ -9,6 +9,7 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/semconv/v1.43.0/otelconv"
 
@@ -25,9 +26,9 @@ var instances atomic.Int64
 // nextName returns a name that no other exporter of the process has.
 func nextName() string { return fmt.Sprintf("%s/%d", componentType, instances.Add(1)-1) }
 
-// latencyBounds are the bounds of the latency histogram in seconds. A collection
-// may be delivered at once, or after an outage.
-var latencyBounds = []float64{.001, .005, .01, .05, .1, .5, 1, 5, 10, 30, 60, 300, 900, 3600, 4 * 3600, 24 * 3600}
+// bounds are those of the histograms, in seconds. A collection may be delivered
+// at once, or after an outage.
+var bounds = []float64{.001, .005, .01, .05, .1, .5, 1, 5, 10, 30, 60, 300, 900, 3600, 4 * 3600, 24 * 3600}
 
 // telemetry is the metrics of an exporter about itself. Its methods may be
 // called concurrently, and on nil: then there are none.
@@ -66,7 +67,7 @@ func newTelemetry(name string, q queue.Queue, c *config) *telemetry {
 func (t *telemetry) count(meter metric.Meter) error {
 	var errs [5]error
 	t.exported, errs[0] = otelconv.NewSDKExporterMetricDataPointExported(meter)
-	t.operation, errs[1] = otelconv.NewSDKExporterOperationDuration(meter)
+	t.operation, errs[1] = otelconv.NewSDKExporterOperationDuration(meter, metric.WithExplicitBucketBoundaries(bounds...))
 	t.drops, errs[2] = meter.Int64Counter("asyncmetric.data_points.dropped",
 		metric.WithUnit("{data_point}"),
 		metric.WithDescription("The number of data points that ended without being exported, by reason."))
@@ -76,45 +77,75 @@ func (t *telemetry) count(meter metric.Meter) error {
 	t.latency, errs[4] = meter.Float64Histogram("asyncmetric.delivery.latency",
 		metric.WithUnit("s"),
 		metric.WithDescription("The time from Export of a collection until it has been delivered."),
-		metric.WithExplicitBucketBoundaries(latencyBounds...))
+		metric.WithExplicitBucketBoundaries(bounds...))
+	// With an error there may be no instrument; those of otelconv see to that.
+	if errs[2] != nil {
+		t.drops = noop.Int64Counter{}
+	}
+	if errs[3] != nil {
+		t.retries = noop.Int64Counter{}
+	}
+	if errs[4] != nil {
+		t.latency = noop.Float64Histogram{}
+	}
 	return errors.Join(errs[:]...)
 }
 
 // observe makes the instruments that show the queue.
 func (t *telemetry) observe(meter metric.Meter, q queue.Queue) error {
-	var errs [6]error
+	var errs []error
+	var instruments []metric.Observable
+	var observations []func(metric.Observer, queue.Stats)
+	component := metric.WithAttributeSet(t.component)
+	// One that could not be made must not keep the others from being registered.
+	add := func(instrument metric.Observable, err error, observe func(metric.Observer, queue.Stats)) {
+		if err != nil {
+			errs = append(errs, err)
+			return
+		}
+		instruments = append(instruments, instrument)
+		observations = append(observations, observe)
+	}
+
 	inflight, err := otelconv.NewSDKExporterMetricDataPointInflightObservable(meter)
-	errs[0] = err
+	add(inflight.Inst(), err, func(o metric.Observer, s queue.Stats) {
+		o.ObserveInt64(inflight.Inst(), int64(s.InFlight), component)
+	})
 	size, err := meter.Int64ObservableUpDownCounter("asyncmetric.queue.size",
 		metric.WithUnit("{data_point}"),
 		metric.WithDescription("The number of data points in the queue, those that are being delivered included."))
-	errs[1] = err
+	add(size, err, func(o metric.Observer, s queue.Stats) {
+		o.ObserveInt64(size, int64(s.Queued), component)
+	})
 	capacity, err := meter.Int64ObservableUpDownCounter("asyncmetric.queue.capacity",
 		metric.WithUnit("{data_point}"),
 		metric.WithDescription("The maximum number of data points that may wait in the queue; those that are being delivered come on top."))
-	errs[2] = err
-	oldest, err := meter.Float64ObservableGauge("asyncmetric.queue.oldest_age",
-		metric.WithUnit("s"),
-		metric.WithDescription("How long ago the oldest collection in the queue was exported; 0 if the queue is empty."))
-	errs[3] = err
-	coalesced, err := meter.Int64ObservableCounter("asyncmetric.data_points.coalesced",
-		metric.WithUnit("{data_point}"),
-		metric.WithDescription("The number of data points that were taken up by a later one of their series because the queue was full."))
-	errs[4] = err
-
-	component := metric.WithAttributeSet(t.component)
-	t.callback, errs[5] = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		s := q.Stats()
-		o.ObserveInt64(inflight.Inst(), int64(s.InFlight), component)
-		o.ObserveInt64(size, int64(s.Queued), component)
-		o.ObserveFloat64(oldest, ageOf(s.Oldest).Seconds(), component)
-		o.ObserveInt64(coalesced, int64(s.Coalesced), component)
+	add(capacity, err, func(o metric.Observer, s queue.Stats) {
 		if s.Capacity > 0 {
 			o.ObserveInt64(capacity, int64(s.Capacity), component)
 		}
+	})
+	oldest, err := meter.Float64ObservableGauge("asyncmetric.queue.oldest_age",
+		metric.WithUnit("s"),
+		metric.WithDescription("How long ago the oldest collection in the queue was exported; 0 if the queue is empty."))
+	add(oldest, err, func(o metric.Observer, s queue.Stats) {
+		o.ObserveFloat64(oldest, ageOf(s.Oldest).Seconds(), component)
+	})
+	coalesced, err := meter.Int64ObservableCounter("asyncmetric.data_points.coalesced",
+		metric.WithUnit("{data_point}"),
+		metric.WithDescription("The number of data points that were taken up by a later one of their series because the queue was full."))
+	add(coalesced, err, func(o metric.Observer, s queue.Stats) {
+		o.ObserveInt64(coalesced, int64(s.Coalesced), component)
+	})
+
+	t.callback, err = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		s := q.Stats()
+		for _, observe := range observations {
+			observe(o, s)
+		}
 		return nil
-	}, inflight.Inst(), size, capacity, oldest, coalesced)
-	return errors.Join(errs[:]...)
+	}, instruments...)
+	return errors.Join(append(errs, err)...)
 }
 
 // close ends the observations, so that nothing of the exporter is kept alive.
@@ -163,7 +194,10 @@ func (t *telemetry) delivered(s *shipment) {
 	ctx := context.Background()
 	if s.exported > 0 {
 		t.exported.AddSet(ctx, int64(s.exported), t.component)
-		for _, entry := range s.entries {
+	}
+	dropped := s.dropped // the oldest, as in settle
+	for _, entry := range s.entries {
+		if dropped -= entry.Points(); dropped < 0 {
 			t.latency.Record(ctx, ageOf(entry.Accepted()).Seconds(), metric.WithAttributeSet(t.component))
 		}
 	}
@@ -200,6 +234,11 @@ func errorType(err error) (kv attribute.KeyValue) {
 			kv = semconv.ErrorTypeKey.String("timeout")
 		default:
 			kv = semconv.ErrorType(err)
+			for e := range chain(err) {
+				if status, ok := grpcStatusOf(e); ok {
+					kv = semconv.ErrorTypeKey.String(status.name)
+				}
+			}
 		}
 		return nil
 	})

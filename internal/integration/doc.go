@@ -9,8 +9,11 @@
 // at what becomes of the batch. When a new version of an exporter changes its
 // errors, a test here says so.
 //
+// The Grafana dashboard in dashboards/ is checked here too, against the metrics
+// that an exporter has and the names that Prometheus gives them.
+//
 // It is a module of its own, outside of go.work, so that nobody has to download
-// gRPC to use or test the core:
+// gRPC or Prometheus to use or test the core:
 //
 //	GOWORK=off go -C internal/integration test -race ./...
 package integration

@@ -1,0 +1,218 @@
+package asyncmetric_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	apimetric "go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/sdk/metric"
+
+	"github.com/asyncmetric/asyncmetric"
+	"github.com/asyncmetric/asyncmetric/internal/metrictest"
+)
+
+var errMeter = errors.New("no instrument")
+
+// faulty is a MeterProvider some of whose instruments cannot be made.
+type faulty struct {
+	apimetric.MeterProvider
+	fails func(name string) bool
+}
+
+func (p faulty) Meter(name string, opts ...apimetric.MeterOption) apimetric.Meter {
+	return faultyMeter{p.MeterProvider.Meter(name, opts...), p.fails}
+}
+
+type faultyMeter struct {
+	apimetric.Meter
+	fails func(name string) bool
+}
+
+func (m faultyMeter) Int64Counter(name string, opts ...apimetric.Int64CounterOption) (apimetric.Int64Counter, error) {
+	if m.fails(name) {
+		return nil, errMeter
+	}
+	return m.Meter.Int64Counter(name, opts...)
+}
+
+func (m faultyMeter) Float64Histogram(name string, opts ...apimetric.Float64HistogramOption) (apimetric.Float64Histogram, error) {
+	if m.fails(name) {
+		return nil, errMeter
+	}
+	return m.Meter.Float64Histogram(name, opts...)
+}
+
+func (m faultyMeter) Int64ObservableCounter(
+	name string, opts ...apimetric.Int64ObservableCounterOption,
+) (apimetric.Int64ObservableCounter, error) {
+	if m.fails(name) {
+		return nil, errMeter
+	}
+	return m.Meter.Int64ObservableCounter(name, opts...)
+}
+
+func (m faultyMeter) Int64ObservableUpDownCounter(
+	name string, opts ...apimetric.Int64ObservableUpDownCounterOption,
+) (apimetric.Int64ObservableUpDownCounter, error) {
+	if m.fails(name) {
+		return nil, errMeter
+	}
+	return m.Meter.Int64ObservableUpDownCounter(name, opts...)
+}
+
+func (m faultyMeter) Float64ObservableGauge(
+	name string, opts ...apimetric.Float64ObservableGaugeOption,
+) (apimetric.Float64ObservableGauge, error) {
+	if m.fails(name) {
+		return nil, errMeter
+	}
+	return m.Meter.Float64ObservableGauge(name, opts...)
+}
+
+func (m faultyMeter) RegisterCallback(f apimetric.Callback, insts ...apimetric.Observable) (apimetric.Registration, error) {
+	if m.fails("RegisterCallback") {
+		return nil, errMeter
+	}
+	return m.Meter.RegisterCallback(f, insts...)
+}
+
+// meterFaults are what can go wrong: each instrument, and their callback.
+var meterFaults = []string{
+	"otel.sdk.exporter.metric_data_point.exported", "otel.sdk.exporter.metric_data_point.inflight",
+	"otel.sdk.exporter.operation.duration", "asyncmetric.delivery.latency",
+	"asyncmetric.data_points.dropped", "asyncmetric.data_points.coalesced", "asyncmetric.export.retries",
+	"asyncmetric.queue.size", "asyncmetric.queue.capacity", "asyncmetric.queue.oldest_age",
+	"RegisterCallback",
+}
+
+func TestTelemetryLacksOnlyTheInstrumentThatCannotBeMade(t *testing.T) {
+	for _, fault := range meterFaults {
+		t.Run(fault, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				whole := newMeters()
+				e, inner := exerciseAll(t, whole)
+				want := whole.of(t, e)
+				shutdown(t, e, inner)
+
+				m := newMeters()
+				e, inner, errs := exerciseWith(t, faulty{m, func(name string) bool { return name == fault }})
+				for name := range want {
+					_, observed := idle()[name]
+					if strings.HasPrefix(name, shorten(fault)) || observed && fault == "RegisterCallback" {
+						delete(want, name)
+					}
+				}
+				assert.Equal(t, want, m.of(t, e))
+				require.NotEmpty(t, errs)
+				assert.ErrorIs(t, errs[0], errMeter)
+				assert.ErrorContains(t, errs[0], "asyncmetric: metrics of the exporter: ")
+				shutdown(t, e, inner)
+				assert.NotContains(t, m.of(t, e), "queue.size")
+			})
+		})
+	}
+}
+
+func TestTelemetryLacksOnlyTheInstrumentThatAViewForbids(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMeters(metric.WithView(metric.NewView(
+			metric.Instrument{Name: "otel.sdk.exporter.metric_data_point.inflight"},
+			metric.Stream{Aggregation: metric.AggregationLastValue{}}, // which is not for one of its kind
+		)))
+		e, inner, errs := exerciseWith(t, m)
+		require.NotEmpty(t, errs)
+		assert.ErrorContains(t, errs[0], "incompatible aggregation")
+		got := m.of(t, e)
+		assert.NotContains(t, got, "metric_data_point.inflight")
+		assert.Contains(t, got, "queue.size")
+		shutdown(t, e, inner)
+	})
+}
+
+func TestTelemetryMayFailAltogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, inner, errs := exerciseWith(t, faulty{noop.NewMeterProvider(), func(string) bool { return true }})
+		require.NotEmpty(t, errs)
+		assert.ErrorIs(t, errs[0], errMeter)
+		shutdown(t, e, inner)
+		assert.Equal(t, asyncmetric.Stats{Accepted: 2, Exported: 1, Dropped: 1, Retries: 1}, e.Stats())
+	})
+}
+
+func TestTelemetryMayGoNowhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, inner, errs := exerciseWith(t, noop.NewMeterProvider())
+		assert.Len(t, errs, 2, "of the batches")
+		shutdown(t, e, inner)
+	})
+}
+
+// clinging is a MeterProvider whose callbacks are unregistered as a test wants.
+type clinging struct {
+	apimetric.MeterProvider
+	unregister func() error
+}
+
+type clingingMeter struct {
+	apimetric.Meter
+	unregister func() error
+}
+
+type clingingRegistration struct {
+	noop.Registration
+	unregister func() error
+}
+
+func (p clinging) Meter(name string, opts ...apimetric.MeterOption) apimetric.Meter {
+	return clingingMeter{p.MeterProvider.Meter(name, opts...), p.unregister}
+}
+
+func (m clingingMeter) RegisterCallback(apimetric.Callback, ...apimetric.Observable) (apimetric.Registration, error) {
+	return clingingRegistration{unregister: m.unregister}, nil
+}
+
+func (r clingingRegistration) Unregister() error { return r.unregister() }
+
+func TestShutdownReturnsThatTelemetryCannotBeUnregistered(t *testing.T) {
+	e, _ := start(t, &metrictest.Exporter{}, asyncmetric.WithMeterProvider(clinging{
+		newMeters(), func() error { return errMeter },
+	}))
+	err := e.Shutdown(t.Context())
+	assert.ErrorIs(t, err, errMeter)
+	assert.ErrorContains(t, err, "asyncmetric: metrics of the exporter: ")
+}
+
+// The SDK unregisters a callback when the collection under way has ended, and
+// so has whatever the application does in it.
+func TestShutdownWaitsForTelemetryWithinItsContext(t *testing.T) {
+	for _, cancelled := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newGate()
+			inner := &metrictest.Exporter{}
+			e, _ := start(t, inner, asyncmetric.WithMeterProvider(clinging{
+				newMeters(), func() error { return g.pass(context.Background()) },
+			}))
+			export(t, e, 1)
+			synctest.Wait()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			if cancelled {
+				cancel()
+			}
+			begin := time.Now()
+			err := e.Shutdown(ctx)
+			assert.LessOrEqual(t, time.Since(begin), time.Second)
+			assert.ErrorContains(t, err, "still being collected")
+			assert.Equal(t, 1, inner.Count("Shutdown"))
+			close(g.open)
+			synctest.Wait()
+		})
+	}
+}

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -101,7 +101,7 @@ func (c catalog) assertLabels(t *testing.T, expr parser.Expr) {
 		has, ok := c[s.Name]
 		assert.True(t, ok, "no metric %s in %s", s.Name, expr)
 		for _, m := range s.LabelMatchers {
-			assert.True(t, m.Name == labels.MetricName || has[m.Name], "%s has no label %s in %s", s.Name, m.Name, expr)
+			assert.True(t, m.Name == model.MetricNameLabel || has[m.Name], "%s has no label %s in %s", s.Name, m.Name, expr)
 		}
 	}
 	parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {

@@ -188,13 +188,21 @@ func TestNothingLingersLongerThanItIsOfUse(t *testing.T) {
 			require.NoError(t, e.Export(t.Context(), rm))
 		})
 	})
-	t.Run("a shutdown that gives up", func(t *testing.T) {
-		lingering(t, [][]int64{}, func(t *testing.T, e *asyncmetric.Exporter) {
-			ctx, cancel := context.WithCancel(t.Context())
-			cancel()
-			require.ErrorContains(t, e.Shutdown(ctx), "3 data points were not delivered")
-			assert.Equal(t, uint64(3), e.Stats().Dropped)
-		})
+}
+
+func TestShutdownThatGivesUpEndsTheLinger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &metrictest.Exporter{OnExport: newGate().export} // until its context ends
+		e, _ := start(t, inner, asyncmetric.WithMerging(time.Hour))
+		export(t, e, 1, 2, 3)
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		begin := time.Now()
+		require.ErrorContains(t, e.Shutdown(ctx), "3 data points were not delivered")
+		assert.Zero(t, time.Since(begin))
+		assert.Equal(t, uint64(3), e.Stats().Dropped)
+		assertSettled(t, e.Stats())
 	})
 }
 

@@ -57,7 +57,7 @@ func TestEveryPointIsAccountedForAtAnyInstant(t *testing.T) {
 			opts = append(opts, asyncmetric.WithMerging(time.Duration(seed%2)*time.Millisecond))
 		}
 		if chance(2) {
-			opts = append(opts, asyncmetric.WithMaxAge(time.Millisecond))
+			opts = append(opts, asyncmetric.WithMaxAge(2*time.Millisecond))
 		}
 		if chance(2) {
 			opts = append(opts, asyncmetric.WithMinInterval(100*time.Microsecond))

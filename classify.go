@@ -11,6 +11,9 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
 // DefaultClassify reports whether an export that failed with err is worth
@@ -107,6 +110,16 @@ type grpcStatus struct {
 	name      string // of the code
 	retryInfo bool
 	delay     time.Duration // from RetryInfo
+}
+
+// errorType returns the name of the code. The server chooses the code, so there
+// are names for those only that gRPC has.
+func (s grpcStatus) errorType() attribute.KeyValue {
+	const lastCode = 16
+	if s.code > lastCode {
+		return semconv.ErrorTypeOther
+	}
+	return semconv.ErrorTypeKey.String(s.name)
 }
 
 func (s grpcStatus) retryable() (retry bool, after time.Duration) {

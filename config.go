@@ -82,6 +82,8 @@ func (c *config) validate() error {
 	check(c.linger >= 0, "WithMerging(%v): must be at least 0", c.linger)
 	check(!c.merging || c.maxExportBatchSize != 0,
 		"WithMerging cannot be combined with WithMaxExportBatchSize(0): merging needs to know when a batch is full")
+	check(c.maxAge == 0 || c.linger < c.maxAge,
+		"WithMerging(%v) lets everything become older than WithMaxAge(%v): must be less", c.linger, c.maxAge)
 	check(c.exportTimeout > 0, "WithExportTimeout(%v): must be above 0", c.exportTimeout)
 	check(c.drainTimeout > 0, "WithDrainTimeout(%v): must be above 0", c.drainTimeout)
 	check(c.maxAge >= 0, "WithMaxAge(%v): must be above 0, or 0 for no limit", c.maxAge)
@@ -119,8 +121,14 @@ func (c *config) validateReplicas(inner metric.Exporter) error {
 	return errors.Join(errs...)
 }
 
+// sameExporter reports whether a and b are one exporter, as far as that can be
+// told: pointers to what has no size may be equal for different exporters.
 func sameExporter(a, b metric.Exporter) bool {
-	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
+	v := reflect.ValueOf(a)
+	if v.Kind() == reflect.Pointer && v.Type().Elem().Size() == 0 || !v.Comparable() {
+		return false
+	}
+	return a == b
 }
 
 // sameSelectors returns an error that names what a and b choose differently.
@@ -138,11 +146,20 @@ func sameSelectors(a, b metric.Exporter) error {
 		if x, y := a.Temporality(kind), b.Temporality(kind); x != y {
 			return fmt.Errorf("has %v for %v, and the first exporter has %v: they must agree", y, kind, x)
 		}
-		if x, y := a.Aggregation(kind), b.Aggregation(kind); !reflect.DeepEqual(x, y) {
+		if x, y := aggregation(a, kind), aggregation(b, kind); !reflect.DeepEqual(x, y) {
 			return fmt.Errorf("has aggregation %T%+v for %v, and the first exporter has %T%+v: they must agree", y, y, kind, x, x)
 		}
 	}
 	return nil
+}
+
+// aggregation returns what the SDK makes of what e chooses.
+func aggregation(e metric.Exporter, kind metric.InstrumentKind) metric.Aggregation {
+	a := e.Aggregation(kind)
+	if _, isDefault := a.(metric.AggregationDefault); isDefault || a == nil {
+		return metric.DefaultAggregationSelector(kind)
+	}
+	return a
 }
 
 // settings returns the options as text.

@@ -33,9 +33,11 @@ type delivery struct {
 	telemetry *telemetry
 	pacer     pacer
 
-	flushes *flushes             // the calls of ForceFlush and Shutdown under way
-	closing chan context.Context // capacity 1: the context of the first Shutdown
+	flushes *flushes      // the calls of ForceFlush and Shutdown under way
+	closing chan struct{} // closed when Shutdown has set closeCtx, before anything is stopped
 	retries atomic.Uint64
+
+	closeCtx context.Context // of the first Shutdown; read after closing
 
 	ctx  context.Context // ends when delivery must stop, with the reason as its cause
 	stop context.CancelCauseFunc
@@ -56,12 +58,12 @@ func startDelivery(inner metric.Exporter, q queue.Queue, c *config, drops *drops
 		drops:     drops,
 		telemetry: t,
 		pacer:     pacer{interval: c.minInterval},
-		flushes:   newFlushes(),
-		closing:   make(chan context.Context, 1),
+		closing:   make(chan struct{}),
 		done:      make(chan struct{}),
 		unknown:   make(map[string]struct{}),
 	}
 	d.ctx, d.stop = context.WithCancelCause(context.Background())
+	d.flushes = newFlushes(d.ctx)
 	d.senders = append(d.senders, &sender{delivery: d, exporter: inner})
 	for _, replica := range c.replicas {
 		d.senders = append(d.senders, &sender{delivery: d, exporter: replica})
@@ -82,7 +84,7 @@ func (d *delivery) run() {
 func (d *delivery) drain() {
 	trouble := d.config.retry.backOff()
 	for d.ctx.Err() == nil {
-		began := d.flushes.next()
+		next := d.flushes.untilNext()
 		d.flushInner() // taking may wait
 		entry, err := d.queue.Take(d.ctx, nil)
 		switch {
@@ -95,27 +97,23 @@ func (d *delivery) drain() {
 		case errors.Is(err, queue.ErrClosed):
 			return
 		case errors.Is(err, queue.ErrEmpty):
-			d.idle(began, nil)
+			d.idle(next, nil)
 		case d.ctx.Err() == nil:
 			d.report(fmt.Errorf("asyncmetric: taking from the queue: %w", err))
 			timer := time.NewTimer(trouble.NextBackOff())
-			d.idle(began, timer.C)
+			d.idle(next, timer.C)
 			timer.Stop()
 		}
 	}
 }
 
-// idle waits until there may be something to do. It reports false when that is
-// because of timeout.
-func (d *delivery) idle(began <-chan struct{}, timeout <-chan time.Time) bool {
+// idle waits until there may be something to do: next is that of the flushes.
+func (d *delivery) idle(next context.Context, timeout <-chan time.Time) {
 	select {
 	case <-d.queue.Ready():
-	case <-began:
-	case <-d.ctx.Done():
+	case <-next.Done():
 	case <-timeout:
-		return false
 	}
-	return true
 }
 
 // deliver has a shipment sent and ends it. Its loads go out in parallel, unless
@@ -124,12 +122,12 @@ func (d *delivery) deliver(s *shipment) {
 	for _, entry := range s.entries {
 		d.reportUnknown(entry.Collection())
 	}
-	senders := d.senders
-	if len(s.loads) == 1 || len(senders) > 1 && batch.Repeats(s.entries[0].Collection()) {
-		senders = senders[:1]
-	}
-	_ = each(senders, func(sender *sender) error {
+	s.inTurn = len(s.loads) == 1 || len(d.senders) > 1 && batch.Repeats(s.entries[0].Collection())
+	s.working = len(d.senders)
+	s.worked = make(chan struct{})
+	_ = each(d.senders, func(sender *sender) error {
 		sender.work(s)
+		sender.standBy(s)
 		return nil
 	})
 	d.end(s)
@@ -158,12 +156,12 @@ func each(senders []*sender, f func(*sender) error) error {
 // for, unless the queue was closed by someone else.
 func (d *delivery) awaitShutdown() context.Context {
 	for {
-		began := d.flushes.next()
+		next := d.flushes.untilNext()
 		d.flushInner()
 		select {
-		case ctx := <-d.closing:
-			return ctx
-		case <-began:
+		case <-d.closing:
+			return d.closeCtx
+		case <-next.Done():
 		}
 	}
 }

@@ -38,7 +38,7 @@
 // [Exporter.ForceFlush] returns when everything accepted before it has ended,
 // and [Exporter.Shutdown] delivers what it can until its context ends. No
 // goroutine is left behind, except one that is caught in a call of the inner
-// exporter, until that call returns.
+// exporter or of the MeterProvider, until that call returns.
 //
 // # Its own metrics
 //

@@ -20,5 +20,6 @@ var (
 	errDrainTimeout  = errors.New("asyncmetric: drain timeout")
 	errExportTimeout = errors.New("asyncmetric: export timeout")
 	errTooOld        = errors.New("asyncmetric: accepted longer ago than WithMaxAge allows")
+	errGoexit        = errors.New("asyncmetric: the inner exporter ended its goroutine")
 	errDrainOver     = errors.New("asyncmetric: the time for Shutdown is over")
 )

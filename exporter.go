@@ -57,9 +57,10 @@ func New(inner metric.Exporter, opts ...Option) (*Exporter, error) {
 	e := &Exporter{inner: inner, config: c, queue: q, name: nextName()}
 	e.reports = &reports{next: c.errorHandler}
 	e.config.errorHandler = e.reports
-	e.telemetry = newTelemetry(e.name, q, &e.config)
+	e.telemetry = newTelemetry(e.name, &e.config)
 	e.drops = newDrops(&e.config, e.telemetry)
 	q.Observe(queue.Observer{Dropped: e.drops.byQueue, Failed: e.reports.Handle})
+	e.telemetry.observeQueue(q)
 	e.delivery = startDelivery(inner, q, &e.config, e.drops, e.telemetry)
 	return e, nil
 }

@@ -92,10 +92,17 @@ type flushes struct {
 	mu     sync.Mutex
 	active []*flush
 	count  uint64
-	began  chan struct{} // closed when the next one begins
+	until  context.Context // ends when the next one begins, or with parent
+	renew  context.CancelFunc
+	parent context.Context
 }
 
-func newFlushes() *flushes { return &flushes{began: make(chan struct{})} }
+// newFlushes returns flushes for a delivery that is stopped when ctx ends.
+func newFlushes(ctx context.Context) *flushes {
+	fs := &flushes{parent: ctx}
+	fs.until, fs.renew = context.WithCancel(ctx)
+	return fs
+}
 
 // begin adds a flush that waits for what position returns, which must not
 // block. To everyone else these are one step: a flush that is not under way yet
@@ -106,16 +113,17 @@ func (fs *flushes) begin(f *flush, position func() uint64) {
 	fs.count++
 	f.number, f.position = fs.count, position()
 	fs.active = append(fs.active, f)
-	close(fs.began)
-	fs.began = make(chan struct{})
+	fs.renew()
+	fs.until, fs.renew = context.WithCancel(fs.parent)
 }
 
-// next returns a channel that is closed when the next flush begins. Who gets it
-// before looking at those under way misses none.
-func (fs *flushes) next() <-chan struct{} {
+// untilNext returns a context that ends when the next flush begins, or when
+// delivery is stopped. Who gets it before looking at the flushes under way
+// misses none.
+func (fs *flushes) untilNext() context.Context {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	return fs.began
+	return fs.until
 }
 
 func (fs *flushes) end(f *flush) {

@@ -59,6 +59,9 @@ func WithMaxExportBatchSize(points int) Option {
 // time. Nothing is summed up. What is being delivered is one batch instead of
 // one collection.
 //
+// The linger must be at least 0 and less than [WithMaxAge], if there is one, and
+// [WithMaxExportBatchSize] must not be 0.
+//
 // It saves requests where collections are small. It is off by default because
 // the specification of the SDK forbids readers to combine collections, and
 // because not every backend accepts several points of a series in one request.
@@ -126,7 +129,8 @@ func WithMinInterval(d time.Duration) Option {
 // Collections of one batch are not sent any faster, and one with several
 // points of a series, which overflow and [WithMerging] bring about, goes out one
 // batch after the other. A batch that fails is repeated through the same
-// exporter.
+// exporter. If one of them does not return from Export at all, delivery waits for
+// it.
 //
 // What holds for the exporter given to [New] holds for each of these: it is
 // flushed and shut down, and must not be used elsewhere. All must have the same

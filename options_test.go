@@ -32,6 +32,7 @@ func TestInvalidOptionsAreNamed(t *testing.T) {
 		"WithDrainTimeout(-1s): must be above 0":         {asyncmetric.WithDrainTimeout(-time.Second)},
 		"WithMerging(-1ns): must be at least 0":          {asyncmetric.WithMerging(-1)},
 		"WithMerging cannot be combined with":            {asyncmetric.WithMerging(0), asyncmetric.WithMaxExportBatchSize(0)},
+		"WithMerging(1m0s) lets everything become older": {asyncmetric.WithMerging(time.Minute), asyncmetric.WithMaxAge(time.Minute)},
 		"WithMaxAge(-1s): must be above 0":               {asyncmetric.WithMaxAge(-time.Second)},
 		"WithMinInterval(-1s): must be above 0":          {asyncmetric.WithMinInterval(-time.Second)},
 		"WithMeterProvider(nil)":                         {asyncmetric.WithMeterProvider(nil)},

@@ -83,26 +83,36 @@ var resources = []*resource.Resource{
 }
 
 // cumulative returns the ith collection of an application whose counters are
-// reset now and then: such points cannot be joined.
+// reset now and then: such points cannot be joined. Two of its instruments have
+// one name, and each is not always there.
 func cumulative(rng *rand.Rand, i int) *metricdata.ResourceMetrics {
-	points := make([]metricdata.DataPoint[int64], 1+rng.IntN(20))
-	for p := range points {
-		points[p] = metricdata.DataPoint[int64]{
-			Attributes: attribute.NewSet(attribute.Int("series", p)),
-			StartTime:  metrictest.Epoch.Add(time.Duration(i/2) * time.Minute),
-			Time:       metrictest.Epoch.Add(time.Duration(1+i) * time.Minute),
-		}
+	metrics := []metricdata.Metrics{counter(rng, i, "one"), counter(rng, i, "other")}
+	if gone := rng.IntN(4); gone < 2 {
+		metrics = metrics[gone : gone+1]
 	}
 	from := 0
 	if rng.IntN(8) == 0 {
 		from = 1
 	}
 	return &metricdata.ResourceMetrics{
-		Resource: resources[from],
-		ScopeMetrics: []metricdata.ScopeMetrics{{Metrics: []metricdata.Metrics{{
-			Name: "counter",
-			Data: metricdata.Sum[int64]{DataPoints: points, Temporality: metricdata.CumulativeTemporality, IsMonotonic: true},
-		}}}},
+		Resource:     resources[from],
+		ScopeMetrics: []metricdata.ScopeMetrics{{Metrics: metrics}},
+	}
+}
+
+func counter(rng *rand.Rand, i int, description string) metricdata.Metrics {
+	points := make([]metricdata.DataPoint[int64], 1+rng.IntN(10))
+	for p := range points {
+		points[p] = metricdata.DataPoint[int64]{
+			Attributes: attribute.NewSet(attribute.Int(description, p)),
+			StartTime:  metrictest.Epoch.Add(time.Duration(i/2) * time.Minute),
+			Time:       metrictest.Epoch.Add(time.Duration(1+i) * time.Minute),
+		}
+	}
+	return metricdata.Metrics{
+		Name:        "counter",
+		Description: description,
+		Data:        metricdata.Sum[int64]{DataPoints: points, Temporality: metricdata.CumulativeTemporality, IsMonotonic: true},
 	}
 }
 
@@ -138,16 +148,21 @@ func (b *orderlyBackend) replica(seed, number uint64) func(context.Context, *met
 func (b *orderlyBackend) accept(rm *metricdata.ResourceMetrics) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, p := range rm.ScopeMetrics[0].Metrics[0].Data.(metricdata.Sum[int64]).DataPoints {
-		series := fmt.Sprint(rm.Resource, p.Attributes)
-		point := fmt.Sprint(series, p.Time)
-		if b.known[point] {
-			continue
+	for _, m := range rm.ScopeMetrics[0].Metrics {
+		for _, p := range m.Data.(metricdata.Sum[int64]).DataPoints {
+			b.acceptPoint(fmt.Sprint(rm.Resource, p.Attributes), p.Time)
 		}
-		b.known[point] = true
-		if p.Time.Before(b.newest[series]) {
-			b.late++
-		}
-		b.newest[series] = p.Time
 	}
+}
+
+func (b *orderlyBackend) acceptPoint(series string, at time.Time) {
+	point := fmt.Sprint(series, at)
+	if b.known[point] {
+		return
+	}
+	b.known[point] = true
+	if at.Before(b.newest[series]) {
+		b.late++
+	}
+	b.newest[series] = at
 }

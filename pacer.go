@@ -28,7 +28,18 @@ func (p *pacer) start() (wait time.Duration) {
 	return 0
 }
 
-// wait returns how long an Export would have to wait now.
+// started tells when an Export really starts, if that is some time after start
+// let it.
+func (p *pacer) started() {
+	if p.interval == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.last = time.Now()
+}
+
+// wait returns how long an Export would have to wait now, if that is above 0.
 func (p *pacer) wait() time.Duration {
 	if p.interval == 0 {
 		return 0
@@ -42,5 +53,5 @@ func (p *pacer) remaining() time.Duration {
 	if p.last.IsZero() {
 		return 0
 	}
-	return max(0, p.interval-time.Since(p.last))
+	return p.interval - time.Since(p.last)
 }

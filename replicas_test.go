@@ -204,7 +204,9 @@ func TestStuckReplicaDoesNotHoldUpShutdown(t *testing.T) {
 		err := e.Shutdown(ctx)
 		assert.LessOrEqual(t, time.Since(begin), 10*time.Second)
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
-		assert.ErrorContains(t, err, "10 data points were not delivered")
+		assert.ErrorContains(t, err, "2 data points were not delivered", "of the first collection, all others were")
+		assert.Equal(t, []int{1, 1, 0}, []int{inner[0].Count("Shutdown"), inner[1].Count("Shutdown"), inner[2].Count("Shutdown")},
+			"the others are shut down in time")
 		close(g.open)
 		synctest.Wait()
 		assertSettled(t, e.Stats())
@@ -224,12 +226,7 @@ type uncomparable struct {
 
 func TestInvalidReplicasAreNamed(t *testing.T) {
 	first, second := &metrictest.Exporter{}, &metrictest.Exporter{}
-	deltaHistogram := &metrictest.Exporter{OnTemporality: func(k metric.InstrumentKind) metricdata.Temporality {
-		if k == metric.InstrumentKindHistogram {
-			return metricdata.DeltaTemporality
-		}
-		return metricdata.CumulativeTemporality
-	}}
+	deltaHistogram := deltaOf(metric.InstrumentKindHistogram)
 	otherBounds := &metrictest.Exporter{OnAggregation: func(k metric.InstrumentKind) metric.Aggregation {
 		if k == metric.InstrumentKindHistogram {
 			return metric.AggregationExplicitBucketHistogram{Boundaries: []float64{1, 2}}
@@ -250,6 +247,60 @@ func TestInvalidReplicasAreNamed(t *testing.T) {
 	}
 	_, err := asyncmetric.New(first, asyncmetric.WithReplicas(second), asyncmetric.WithReplicas(second))
 	assert.ErrorContains(t, err, "given twice", "the option adds to what it has added before")
+}
+
+// deltaOf returns an exporter that has delta temporality for one kind only.
+func deltaOf(kind metric.InstrumentKind) *metrictest.Exporter {
+	return &metrictest.Exporter{OnTemporality: func(k metric.InstrumentKind) metricdata.Temporality {
+		if k == kind {
+			return metricdata.DeltaTemporality
+		}
+		return metricdata.CumulativeTemporality
+	}}
+}
+
+func TestReplicasMustAgreeOnEveryKindOfInstrument(t *testing.T) {
+	for kind := metric.InstrumentKindCounter; kind <= metric.InstrumentKindGauge; kind++ {
+		_, err := asyncmetric.New(&metrictest.Exporter{}, asyncmetric.WithReplicas(deltaOf(kind)))
+		assert.ErrorContains(t, err, kind.String())
+	}
+}
+
+func TestReplicasMayLeaveAggregationToTheSDK(t *testing.T) {
+	first := &metrictest.Exporter{OnAggregation: func(metric.InstrumentKind) metric.Aggregation { return nil }}
+	e, err := asyncmetric.New(first, asyncmetric.WithReplicas(&metrictest.Exporter{}))
+	require.NoError(t, err)
+	shutdown(t, e, first)
+}
+
+func TestReplicasAreThoseThatTheOptionWasGiven(t *testing.T) {
+	first, second, third := &metrictest.Exporter{}, &metrictest.Exporter{}, &metrictest.Exporter{}
+	more := []metric.Exporter{second}
+	opt := asyncmetric.WithReplicas(more...)
+	more[0] = third
+	e, _ := start(t, first, opt)
+	shutdown(t, e, first)
+	assert.Equal(t, []int{1, 0}, []int{second.Count("Shutdown"), third.Count("Shutdown")})
+}
+
+// sizeless is an exporter whose instances may be at one address.
+type sizeless struct{}
+
+func (*sizeless) Temporality(k metric.InstrumentKind) metricdata.Temporality {
+	return metric.DefaultTemporalitySelector(k)
+}
+
+func (*sizeless) Aggregation(k metric.InstrumentKind) metric.Aggregation {
+	return metric.DefaultAggregationSelector(k)
+}
+func (*sizeless) Export(context.Context, *metricdata.ResourceMetrics) error { return nil }
+func (*sizeless) ForceFlush(context.Context) error                          { return nil }
+func (*sizeless) Shutdown(context.Context) error                            { return nil }
+
+func TestReplicasWithoutSizeAreNotTakenForOne(t *testing.T) {
+	e, err := asyncmetric.New(&sizeless{}, asyncmetric.WithReplicas(&sizeless{}))
+	require.NoError(t, err)
+	require.NoError(t, e.Shutdown(t.Context()))
 }
 
 func TestReplicasNeedNotBeComparable(t *testing.T) {

@@ -33,9 +33,9 @@ type Retry struct {
 	// or shortened at random. Zero means not at all.
 	Jitter float64
 	// Classify reports whether an error is worth another attempt, and the
-	// least delay before it, zero if the error does not ask for one. It is
-	// called on the delivery goroutine. Nil means [DefaultClassify], which it
-	// may call for errors that it does not know.
+	// least delay before it, zero if the error does not ask for one. With
+	// [WithReplicas] it may be called concurrently. Nil means [DefaultClassify],
+	// which it may call for errors that it does not know.
 	//
 	// It does not get to see an OTLP partial success: that data has been
 	// accepted and would be counted twice if it were sent again.
@@ -84,7 +84,7 @@ func (r Retry) describe() string {
 	if r.MaxElapsedTime > 0 {
 		limit = fmt.Sprintf("for %v", r.MaxElapsedTime)
 	}
-	return fmt.Sprintf("%v to %v, x%v, ±%v %%, %s", r.InitialInterval, r.MaxInterval, r.Multiplier, 100*r.Jitter, limit)
+	return fmt.Sprintf("%v to %v, x%v, ±%.3g %%, %s", r.InitialInterval, r.MaxInterval, r.Multiplier, 100*r.Jitter, limit)
 }
 
 // backOff returns the delays for one batch.

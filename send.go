@@ -10,13 +10,33 @@ import (
 	"github.com/asyncmetric/asyncmetric/queue"
 )
 
-// work sends loads of a shipment until there are no more.
+// work sends loads of a shipment until there are no more for this sender.
 func (s *sender) work(shipment *shipment) {
+	defer shipment.leave()
+	if shipment.inTurn && s != s.delivery.senders[0] {
+		return
+	}
 	for l := shipment.next(); l != nil; l = shipment.next() {
 		t := transfer{sender: s, delivery: s.delivery, shipment: shipment, load: l}
 		if !t.run() {
 			return
 		}
+	}
+}
+
+// standBy waits until all senders have done their part of a shipment. If
+// delivery is stopped before, one of them is stuck: the exporters of the others
+// are shut down meanwhile.
+func (s *sender) standBy(shipment *shipment) {
+	select {
+	case <-shipment.worked:
+		return
+	default:
+	}
+	select {
+	case <-shipment.worked:
+	case <-s.delivery.ctx.Done():
+		_ = s.close(s.delivery.closeCtx) // delivery asks again
 	}
 }
 
@@ -62,6 +82,9 @@ func (t *transfer) ready() bool {
 	d := t.delivery
 	for d.ctx.Err() == nil {
 		if t.expire(); t.load.points() == 0 {
+			return false
+		}
+		if t.isOver(0) {
 			return false
 		}
 		wait := d.pacer.start()
@@ -123,8 +146,7 @@ func (t *transfer) attempt() (ended bool) {
 	}
 	t.failure = v.err
 	wait := max(t.delays.NextBackOff(), min(v.after, d.config.retry.MaxInterval), d.pacer.wait())
-	if limit := d.config.retry.MaxElapsedTime; limit > 0 && time.Since(t.first)+wait > limit {
-		t.drop(t.load.points(), queue.ReasonElapsed, v.err)
+	if t.isOver(wait) {
 		return true
 	}
 	if t.attempts == 1 {
@@ -132,6 +154,16 @@ func (t *transfer) attempt() (ended bool) {
 	}
 	t.backOff(wait)
 	return false
+}
+
+// isOver drops the load if another attempt after a wait would come too late.
+func (t *transfer) isOver(wait time.Duration) bool {
+	limit := t.delivery.config.retry.MaxElapsedTime
+	if limit == 0 || t.failure == nil || time.Since(t.first)+wait <= limit {
+		return false
+	}
+	t.drop(t.load.points(), queue.ReasonElapsed, t.failure)
+	return true
 }
 
 // accept ends a load that the server took but for some of its points.
@@ -167,7 +199,7 @@ func (t *transfer) backOff(wait time.Duration) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for d.ctx.Err() == nil {
-		began := d.flushes.next()
+		next := d.flushes.untilNext()
 		if newest := d.flushes.newest(t.shipment.position); newest > s.hurried {
 			s.hurried = newest
 			t.delays.Reset()
@@ -176,8 +208,7 @@ func (t *transfer) backOff(wait time.Duration) {
 		select {
 		case <-timer.C:
 			return
-		case <-began:
-		case <-d.ctx.Done():
+		case <-next.Done():
 		}
 	}
 }

@@ -23,6 +23,9 @@ type sender struct {
 	hurried  uint64       // the newest flush for which it has cut a back-off short
 
 	backingOff atomic.Pointer[backingOff] // nil while it is not
+
+	closed   bool
+	closeErr error
 }
 
 // backingOff is what a sender waits for.
@@ -45,7 +48,9 @@ type verdict struct {
 func (s *sender) attempt(l *load) (v verdict) {
 	d := s.delivery
 	v.err = s.call(d.ctx, "Export", func(ctx context.Context) error {
-		return s.exporter.Export(ctx, l.copy(&s.scratch))
+		data := l.copy(&s.scratch)
+		d.pacer.started()
+		return s.exporter.Export(ctx, data)
 	})
 	if v.err == nil {
 		return v
@@ -69,18 +74,32 @@ func (s *sender) flush(ctx context.Context) error {
 	defer cancel(nil)
 	stopped := s.delivery.ctx
 	defer context.AfterFunc(stopped, func() { cancel(context.Cause(stopped)) })()
-	return s.call(ctx, "ForceFlush", s.exporter.ForceFlush)
+	return s.callFor(ctx, "ForceFlush", s.exporter.ForceFlush)
 }
 
-// close flushes the exporter, while ctx lives, and shuts it down. A flush that
-// takes long leaves some time for the rest.
-func (s *sender) close(ctx context.Context) (err error) {
+// close flushes the exporter, while ctx lives, and shuts it down, once. A flush
+// that takes long leaves some time for the rest.
+func (s *sender) close(ctx context.Context) error {
+	if s.closed {
+		return s.closeErr
+	}
+	s.closed = true
 	if ctx.Err() == nil {
 		most, cancel := context.WithTimeout(ctx, mostOf(ctx))
-		err = s.call(most, "ForceFlush", s.exporter.ForceFlush)
+		s.closeErr = s.callFor(most, "ForceFlush", s.exporter.ForceFlush)
 		cancel()
 	}
-	return errors.Join(err, s.call(ctx, "Shutdown", s.exporter.Shutdown))
+	s.closeErr = errors.Join(s.closeErr, s.callFor(ctx, "Shutdown", s.exporter.Shutdown))
+	return s.closeErr
+}
+
+// callFor is call for a method whose error goes to the application. The text of
+// it is made here, where a panic does no harm.
+func (s *sender) callFor(ctx context.Context, method string, f func(context.Context) error) error {
+	if err := s.call(ctx, method, f); err != nil {
+		return fmt.Errorf("asyncmetric: %s of the inner exporter: %w", method, err)
+	}
+	return nil
 }
 
 // call makes one call to the exporter, with a deadline.

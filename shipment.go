@@ -22,7 +22,11 @@ type shipment struct {
 	points   int
 	position uint64 // of the first entry
 
+	inTurn bool          // one sender sends the loads one after the other
+	worked chan struct{} // closed when no sender works on it any more
+
 	mu       sync.Mutex
+	working  int // how many senders do
 	loads    []load
 	begun    int // how many loads a sender has taken
 	exported int
@@ -61,7 +65,7 @@ func (l *load) copy(b *batch.Buffer) *metricdata.ResourceMetrics {
 // expire removes what was accepted before a time, and returns how many data
 // points that were.
 func (l *load) expire(before time.Time) (points int) {
-	if l.part.Points() > 0 && l.newest.Before(before) {
+	if l.newest.Before(before) {
 		points = l.part.Points()
 		l.part = batch.Part{}
 	}
@@ -104,19 +108,45 @@ func (d *delivery) gatherMore(s *shipment) {
 		return s.points+batch.Points(rm) <= d.config.maxExportBatchSize &&
 			batch.SameResource(s.entries[0].Collection(), rm)
 	}
-	linger := time.NewTimer(d.config.linger)
-	defer linger.Stop()
-	for lingering := d.config.linger > 0; s.points < d.config.maxExportBatchSize; {
-		began := d.flushes.next()
-		entry, err := d.queue.Take(d.ctx, fits)
-		switch {
+	over := time.Now().Add(d.config.linger)
+	for s.points < d.config.maxExportBatchSize {
+		next := d.flushes.untilNext()
+		linger := d.config.linger > 0 && d.flushes.newest(s.position) == 0
+		// What is in hand must not wait for a slow disk, either.
+		ctx, cancel := context.WithDeadline(next, later(over, time.Now().Add(takeTimeout)))
+		entry, err := d.queue.Take(ctx, fits)
+		cancel()
+		switch left := time.Until(over); {
 		case err == nil:
 			d.add(s, entry)
-		case !errors.Is(err, queue.ErrEmpty) || !lingering || d.ctx.Err() != nil || d.flushes.newest(s.position) > 0:
+		case !errors.Is(err, queue.ErrEmpty) || !linger || left <= 0:
 			return
 		default:
-			lingering = d.idle(began, linger.C)
+			timer := time.NewTimer(left)
+			d.idle(next, timer.C)
+			timer.Stop()
 		}
+	}
+}
+
+// takeTimeout is how long taking one more entry for a batch may take where
+// nothing lingers.
+const takeTimeout = 100 * time.Millisecond
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// leave tells that a sender works on the shipment no more.
+func (s *shipment) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.working--
+	if s.working == 0 {
+		close(s.worked)
 	}
 }
 
@@ -153,15 +183,32 @@ func (s *shipment) drop(drop Drop) {
 	s.drops = append(s.drops, drop)
 }
 
+// takeDropped returns how many points were dropped. From now on the queue counts
+// what has ended.
+func (s *shipment) takeDropped() (dropped int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	dropped = s.dropped
+	s.exported, s.dropped = 0, 0
+	return dropped
+}
+
+// done returns how many points have ended that the queue still counts.
+func (s *shipment) done() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.exported + s.dropped
+}
+
 // end settles the entries of a shipment, then tells of what was dropped, so
 // that whoever is told finds it counted.
 func (d *delivery) end(s *shipment) {
 	defer s.reset()
-	if left := s.points - s.exported - s.dropped; left > 0 {
+	if left := s.points - s.done(); left > 0 {
 		if d.queue.Durable() {
 			return // the next process delivers what has not been settled
 		}
-		s.drop(Drop{Points: left, Reason: queue.ReasonShutdown, Err: context.Cause(d.ctx)})
+		s.drop(d.lost(left))
 	}
 	d.telemetry.delivered(s)
 	d.settle(s)
@@ -170,19 +217,36 @@ func (d *delivery) end(s *shipment) {
 	}
 }
 
+// lost is the drop of points for which nothing more can be done.
+func (d *delivery) lost(points int) Drop {
+	if err := context.Cause(d.ctx); err != nil {
+		return Drop{Points: points, Reason: queue.ReasonShutdown, Err: err}
+	}
+	return Drop{Points: points, Reason: queue.ReasonPermanent, Err: errGoexit}
+}
+
 // reset empties the shipment, and keeps nothing of it alive.
 func (s *shipment) reset() {
-	clear(s.entries)
-	clear(s.loads)
-	clear(s.drops)
-	s.entries, s.loads, s.drops = s.entries[:0], s.loads[:0], s.drops[:0]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.entries, s.loads, s.drops = emptied(s.entries), emptied(s.loads), emptied(s.drops)
 	s.points, s.begun, s.exported, s.dropped = 0, 0, 0, 0
+}
+
+// emptied returns list without elements, and without memory if that is much.
+func emptied[T any](list []T) []T {
+	const most = 1 << 10
+	if cap(list) > most {
+		return nil
+	}
+	clear(list)
+	return list[:0]
 }
 
 // settle divides what was dropped of a shipment among its entries, the oldest
 // first: of several, those are what was too old.
 func (d *delivery) settle(s *shipment) {
-	left := s.dropped
+	left := s.takeDropped()
 	for _, entry := range s.entries {
 		points := entry.Points()
 		dropped := min(left, points)

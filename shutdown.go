@@ -46,9 +46,12 @@ func (e *Exporter) Shutdown(ctx context.Context) error {
 	d.flushes.begin(f, everything)
 	defer d.flushes.end(f)
 
-	d.closing <- ctx
+	d.closeCtx = ctx
+	close(d.closing)
 	e.queue.Seal()
-	gaveUp := e.awaitDrain(ctx)
+	telemetryErr := e.telemetry.close()
+	gaveUp, ctx, cancel := e.awaitDrain(ctx)
+	defer cancel()
 	var closeErr error
 	if e.isEnded() {
 		closeErr = d.closeErr
@@ -59,7 +62,7 @@ func (e *Exporter) Shutdown(ctx context.Context) error {
 			fmt.Errorf("asyncmetric: shutdown: the inner exporter has not ended: %w", gaveUp))
 	}
 	e.drops.reportRest()
-	return errors.Join(d.flushes.result(f), e.undelivered(gaveUp), closeErr, e.closeTelemetry(ctx))
+	return errors.Join(d.flushes.result(f), e.undelivered(gaveUp), closeErr, await(ctx, telemetryErr))
 }
 
 // everything is the position of a flush that waits for all that is accepted.
@@ -79,57 +82,46 @@ func (e *Exporter) awaitEnd(ctx context.Context) error {
 }
 
 // awaitDrain waits until delivery has ended, and stops it when the time is
-// over. It returns nil if it did not have to, else the error of ctx.
-func (e *Exporter) awaitDrain(ctx context.Context) error {
+// over. It returns nil if it did not have to, else the error of ctx; and the
+// context for what remains to be done, which is ctx, but for a little more time
+// if that has ended before its deadline.
+func (e *Exporter) awaitDrain(ctx context.Context) (gaveUp error, rest context.Context, cancel context.CancelFunc) {
 	giveUp := time.NewTimer(mostOf(ctx))
 	defer giveUp.Stop()
 
 	select {
 	case <-e.delivery.done:
-		return nil
+		return nil, ctx, func() {}
 	case <-giveUp.C:
 	case <-ctx.Done():
 	}
 	e.delivery.stop(errDrainOver)
 
-	err := context.DeadlineExceeded
+	gaveUp, rest, cancel = context.DeadlineExceeded, ctx, func() {}
 	if ctx.Err() != nil {
-		err = ctx.Err()
+		gaveUp = ctx.Err()
+		rest, cancel = context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
 	}
-	ctx, cancel := forCleanUp(ctx)
-	defer cancel()
 	select {
 	case <-e.delivery.done:
-	case <-ctx.Done():
+	case <-rest.Done():
 	}
-	return err
+	return gaveUp, rest, cancel
 }
 
-// closeTelemetry ends the exporter's own metrics. That waits for a collection
-// under way, and so for callbacks of the application: if they take too long, it
-// ends when they do.
-func (e *Exporter) closeTelemetry(ctx context.Context) error {
-	if e.telemetry == nil {
-		return nil
-	}
-	ctx, cancel := forCleanUp(ctx)
-	defer cancel()
-	closed := make(chan error, 1)
-	go func() { closed <- e.telemetry.close() }()
+// await returns what result receives while ctx lives.
+func await(ctx context.Context, result <-chan error) error {
 	select {
-	case err := <-closed:
+	case err := <-result:
+		return err
+	default: // there may be no time left to wait, and need not be
+	}
+	select {
+	case err := <-result:
 		return err
 	case <-ctx.Done():
 		return fmt.Errorf("asyncmetric: shutdown: metrics of the exporter are still being collected: %w", ctx.Err())
 	}
-}
-
-// forCleanUp returns ctx or, if that has ended, a context with a little time.
-func forCleanUp(ctx context.Context) (context.Context, context.CancelFunc) {
-	if ctx.Err() == nil {
-		return ctx, func() {}
-	}
-	return context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
 }
 
 // mostOf returns the time that ctx, which has a deadline, leaves, but for what is
@@ -152,7 +144,7 @@ func (e *Exporter) isEnded() bool {
 // undelivered returns an error if Shutdown leaves data points undelivered:
 // dropped, still in the hands of the inner exporter, or kept by the queue.
 func (e *Exporter) undelivered(cause error) error {
-	n := e.drops.shutdown.Load() + int64(e.queue.Stats().Queued)
+	n := e.drops.shutdown.Load() + int64(e.queue.Stats().Queued-e.delivery.shipment.done())
 	if n == 0 {
 		return nil
 	}

@@ -27,10 +27,10 @@ func TestExportsStartNoCloserThanTheInterval(t *testing.T) {
 		elapse(time.Second)
 		export(t, e, 3)
 		elapse(time.Hour)
-		export(t, e, 4)
-		synctest.Wait()
+		export(t, e, 4, 5)
+		elapse(time.Hour)
 		s := time.Second
-		assert.Equal(t, []time.Duration{0, 5 * s, 10 * s, 15 * s, 20 * s, 3613 * s}, at,
+		assert.Equal(t, []time.Duration{0, 5 * s, 10 * s, 15 * s, 20 * s, 3613 * s, 3618 * s}, at,
 			"batches, repetitions and collections; what comes late goes at once")
 		shutdown(t, e, inner)
 	})
@@ -104,6 +104,24 @@ func TestShutdownWaitsForTheIntervalWithinItsContext(t *testing.T) {
 			assertSettled(t, e.Stats())
 		})
 	}
+}
+
+func TestElapsedTimeCountsTheIntervalOfOtherReplicas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner, opt := replicas(4)
+		var at [4][]time.Duration
+		for i, inner := range inner {
+			inner.OnExport = failing(&at[i], errTransient, errTransient, errTransient)
+		}
+		e, _ := start(t, inner[0], opt, asyncmetric.WithMinInterval(10*time.Second), asyncmetric.WithMaxExportBatchSize(1),
+			asyncmetric.WithRetry(asyncmetric.Retry{MaxElapsedTime: 15 * time.Second}))
+		require.NoError(t, e.Export(t.Context(), metrictest.Numbers(4, 1)))
+		elapse(time.Hour)
+		for _, at := range at {
+			assert.LessOrEqual(t, at[len(at)-1]-at[0], 15*time.Second)
+		}
+		shutdownAll(t, e, inner)
+	})
 }
 
 func TestElapsedTimeCountsTheInterval(t *testing.T) {

@@ -1,6 +1,10 @@
 package asyncmetric
 
-import "time"
+import (
+	"time"
+
+	"github.com/asyncmetric/asyncmetric/queue"
+)
 
 // Stats describes an [Exporter] at one instant. All but Retries are taken
 // together, so at any time
@@ -21,8 +25,9 @@ type Stats struct {
 	// Queued is the number of data points that are still to be delivered,
 	// InFlight included.
 	Queued int
-	// InFlight is the number of data points in the collection that is being
-	// delivered, until all of it has ended.
+	// InFlight is the number of data points in the collection, or with
+	// WithMerging in the batch, that is being delivered, until all of it has
+	// ended.
 	InFlight int
 
 	// Retries counts the attempts that repeated an earlier one.
@@ -37,9 +42,9 @@ type Stats struct {
 
 // Stats returns the counters and sizes of this instant. It does not wait for
 // the inner exporter, also after Shutdown.
-func (e *Exporter) Stats() Stats {
-	retries := e.delivery.retries.Load()
-	q := e.queue.Stats()
+func (e *Exporter) Stats() Stats { return e.statsOf(e.queue.Stats()) }
+
+func (e *Exporter) statsOf(q queue.Stats) Stats {
 	return Stats{
 		Accepted:          q.Accepted,
 		Exported:          q.Exported,
@@ -47,7 +52,7 @@ func (e *Exporter) Stats() Stats {
 		Coalesced:         q.Coalesced,
 		Queued:            q.Queued,
 		InFlight:          q.InFlight,
-		Retries:           retries,
+		Retries:           e.delivery.retries.Load(),
 		QueuedCollections: q.Collections,
 		OldestAge:         ageOf(q.Oldest),
 	}

@@ -69,11 +69,12 @@ type Setting struct{ Name, Value string }
 // Status returns what the exporter is doing at this instant. As with Stats, it
 // does not wait for the inner exporter.
 func (e *Exporter) Status() Status {
+	q := e.queue.Stats()
 	s := Status{
 		Name:     e.name,
 		State:    StateIdle,
-		Stats:    e.Stats(),
-		Capacity: e.queue.Stats().Capacity,
+		Stats:    e.statsOf(q),
+		Capacity: q.Capacity,
 		Errors:   e.reports.list(),
 		Settings: e.config.settings(e.inner, e.queue),
 	}

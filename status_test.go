@@ -77,7 +77,7 @@ func TestStatusShowsTheReplicaWhoseTurnComesFirst(t *testing.T) {
 		inner, opt := replicas(3)
 		for i, inner := range inner {
 			var at []time.Duration
-			inner.OnExport = failing(&at, hint{time.Duration(9-i) * time.Second})
+			inner.OnExport = failing(&at, hint{[]time.Duration{8, 7, 9}[i] * time.Second})
 		}
 		e, _ := start(t, inner[0], opt, asyncmetric.WithMaxExportBatchSize(1), asyncmetric.WithRetry(asyncmetric.Retry{
 			Classify: func(err error) (bool, time.Duration) { return true, err.(hint).after },

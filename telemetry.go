@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
@@ -33,10 +34,13 @@ var bounds = []float64{.001, .005, .01, .05, .1, .5, 1, 5, 10, 30, 60, 300, 900,
 // telemetry is the metrics of an exporter about itself. Its methods may be
 // called concurrently, and on nil: then there are none.
 //
-// What grows is counted where it happens, so that its last value is not lost
-// when the exporter ends. What is measured is observed when metrics are
-// collected, until close.
+// What delivery does is counted where it happens, so that the last values are
+// not lost when the exporter ends. What the queue knows is observed when metrics
+// are collected, until close.
 type telemetry struct {
+	meter   metric.Meter
+	handler otel.ErrorHandler
+
 	exported  otelconv.SDKExporterMetricDataPointExported
 	operation otelconv.SDKExporterOperationDuration
 	drops     metric.Int64Counter
@@ -49,18 +53,31 @@ type telemetry struct {
 
 // newTelemetry returns nil if no metrics are wanted. An instrument that cannot
 // be made is reported, and missing; the others work.
-func newTelemetry(name string, q queue.Queue, c *config) *telemetry {
+func newTelemetry(name string, c *config) *telemetry {
 	if c.meterProvider == nil {
 		return nil
 	}
-	meter := c.meterProvider.Meter("github.com/asyncmetric/asyncmetric", metric.WithSchemaURL(semconv.SchemaURL))
-	t := &telemetry{component: attribute.NewSet(
-		semconv.OTelComponentName(name), semconv.OTelComponentTypeKey.String(componentType))}
-	err := errors.Join(t.count(meter), t.observe(meter, q))
-	if err != nil {
-		c.errorHandler.Handle(fmt.Errorf("asyncmetric: metrics of the exporter: %w", err))
+	t := &telemetry{
+		meter:   c.meterProvider.Meter("github.com/asyncmetric/asyncmetric", metric.WithSchemaURL(semconv.SchemaURL)),
+		handler: c.errorHandler,
+		component: attribute.NewSet(
+			semconv.OTelComponentName(name), semconv.OTelComponentTypeKey.String(componentType)),
 	}
+	t.report(t.count(t.meter))
 	return t
+}
+
+// observeQueue shows the queue from now on.
+func (t *telemetry) observeQueue(q queue.Queue) {
+	if t != nil {
+		t.report(t.observe(t.meter, q))
+	}
+}
+
+func (t *telemetry) report(err error) {
+	if err != nil {
+		t.handler.Handle(fmt.Errorf("asyncmetric: metrics of the exporter: %w", err))
+	}
 }
 
 // count makes the instruments that are recorded to.
@@ -148,15 +165,23 @@ func (t *telemetry) observe(meter metric.Meter, q queue.Queue) error {
 	return errors.Join(append(errs, err)...)
 }
 
-// close ends the observations, so that nothing of the exporter is kept alive.
-func (t *telemetry) close() error {
+// close ends the observations, so that nothing of the exporter is kept alive, and
+// sends the result. That waits for a collection of metrics under way, and so for
+// callbacks of the application: a goroutine does it.
+func (t *telemetry) close() <-chan error {
+	result := make(chan error, 1)
 	if t == nil || t.callback == nil {
-		return nil
+		result <- nil
+		return result
 	}
-	if err := t.callback.Unregister(); err != nil {
-		return fmt.Errorf("asyncmetric: metrics of the exporter: %w", err)
-	}
-	return nil
+	go func() {
+		err := protect("the MeterProvider", t.callback.Unregister)
+		if err != nil {
+			err = fmt.Errorf("asyncmetric: metrics of the exporter: %w", err)
+		}
+		result <- err
+	}()
+	return result
 }
 
 func (t *telemetry) retried() {
@@ -236,7 +261,7 @@ func errorType(err error) (kv attribute.KeyValue) {
 			kv = semconv.ErrorType(err)
 			for e := range chain(err) {
 				if status, ok := grpcStatusOf(e); ok {
-					kv = semconv.ErrorTypeKey.String(status.name)
+					kv = status.errorType()
 				}
 			}
 		}

@@ -46,7 +46,7 @@ func TestTelemetryAddsUp(t *testing.T) {
 			}),
 		}
 		if rapid.Bool().Draw(rt, "merging") {
-			opts = append(opts, asyncmetric.WithMerging(time.Second))
+			opts = append(opts, asyncmetric.WithMerging(500*time.Millisecond))
 		}
 		drain := time.Duration(rapid.IntRange(1, 60).Draw(rt, "drain")) * time.Second
 

@@ -81,8 +81,8 @@ func SameResource(a, b *metricdata.ResourceMetrics) bool {
 
 func coalesceMetrics(b *Buffer, m *matcher, older, newer []metricdata.Metrics) []metricdata.Metrics {
 	m.metrics.match(len(older), len(newer),
-		func(i int) streamID { return streamIDOf(&older[i], i) },
-		func(j int) streamID { return streamIDOf(&newer[j], -1-j) })
+		func(i int) instrumentID { return instrumentIDOf(&older[i], i) },
+		func(j int) instrumentID { return instrumentIDOf(&newer[j], -1-j) })
 	dst := b.metrics.take(len(older) + len(m.metrics.rest))
 	for i := range older {
 		if j := m.metrics.partner[i]; j >= 0 {
@@ -171,6 +171,17 @@ type streamID struct {
 	kind       kind
 	header     header
 	unknown    int // makes what is unknown a stream of its own
+}
+
+// instrumentID tells the instruments of a stream apart: the SDK makes a metric
+// for each of those that differ in their description only.
+type instrumentID struct {
+	streamID
+	description string
+}
+
+func instrumentIDOf(m *metricdata.Metrics, place int) instrumentID {
+	return instrumentID{streamIDOf(m, place), m.Description}
 }
 
 // header is what an aggregation says of all its points.

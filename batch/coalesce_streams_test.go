@@ -178,11 +178,16 @@ func TestCoalesceTellsAttributesOfTheSameHashApart(t *testing.T) {
 	requireJoined(t, sum(delta, a), sum(delta, b), sum(delta, a, b))
 }
 
-func TestCoalesceTakesTheNewerDescription(t *testing.T) {
-	metric := func(description string, from, to int, value int64) *metricdata.ResourceMetrics {
-		return metrics(metricdata.Metrics{Name: "x", Description: description, Data: sum(delta, number(from, to, value))})
+// Of two instruments of one name the first may be missing from a collection;
+// then the second one must not be taken for it.
+func TestCoalesceTellsInstrumentsOfOneStreamApart(t *testing.T) {
+	metric := func(description string, from, to int, value int64) metricdata.Metrics {
+		return metricdata.Metrics{Name: "x", Description: description, Data: sum(delta, number(from, to, value))}
 	}
-	requireCoalesced(t, metric("old", 0, 1, 1), metric("new", 1, 2, 2), metric("new", 0, 2, 3))
+	requireCoalesced(t,
+		metrics(metric("a", 0, 1, 1), metric("b", 0, 1, 10)),
+		metrics(metric("b", 1, 2, 20)),
+		metrics(metric("a", 0, 1, 1), metric("b", 0, 2, 30)))
 }
 
 func TestCoalesceKeepsUnknownKindsOfBoth(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 // Coalesce needs for itself.
 type matcher struct {
 	scopes  matching[scopeID]
-	metrics matching[streamID]
+	metrics matching[instrumentID]
 	points  matching[attribute.Distinct]
 }
 

@@ -4,11 +4,10 @@ import "go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 // Merge fills dst with one collection that has the data points of all
 // collections, and returns it; with a nil dst it allocates. Other than
-// [Coalesce] it loses nothing and joins no points: a metric that occurs in
-// several collections has the points of all of them, in the order of the
-// arguments. So the points of a series stay in order of time if the collections
-// follow each other in time; a series then occurs more than once, see
-// [Repeats].
+// [Coalesce] it loses nothing and joins no points: a metric has all points of
+// its stream, in the order in which they are in the arguments. So the points of a
+// series stay in order of time if the collections follow each other in time; a
+// series then occurs more than once, see [Repeats].
 //
 // The collections must be of equal resources, see [SameResource]. The result
 // belongs to dst and shares nothing with them that anyone may change, as with
@@ -16,12 +15,12 @@ import "go.opentelemetry.io/otel/sdk/metric/metricdata"
 // as nobody changes them. A merge of one collection is a copy, and a merge of
 // none is empty.
 //
-// Metrics are the same if their scopes are, and their name, unit, kind,
-// temporality and monotonicity. Those that occur more than once in one
-// collection are told apart by their order: the first ones become one, the
-// second ones another, and so on, and so it is with scopes. Scopes and metrics
-// come in the order in which they occur first; descriptions and the resource
-// are the newest. An aggregation of an unknown kind stays a metric of its own.
+// Metrics are of the same stream if their scopes are the same, and their name,
+// unit, kind, temporality and monotonicity; those of one stream in one
+// collection, which come from instruments that differ in their description, become
+// one, too. Scopes and metrics come in the order in which they occur first;
+// descriptions and the resource are the newest. An aggregation of an unknown
+// kind stays a metric of its own.
 func Merge(dst *Buffer, collections ...*metricdata.ResourceMetrics) *metricdata.ResourceMetrics {
 	if len(collections) == 1 {
 		return Copy(dst, collections[0])
@@ -50,9 +49,6 @@ func scopesOf(rm *metricdata.ResourceMetrics) []metricdata.ScopeMetrics { return
 func metricsOf(sm *metricdata.ScopeMetrics) []metricdata.Metrics        { return sm.Metrics }
 
 func mergeMetrics(b *Buffer, scopes []*metricdata.ScopeMetrics) []metricdata.Metrics {
-	if len(scopes) == 1 {
-		return copyMetrics(b, scopes[0].Metrics)
-	}
 	all := lineUp(scopes, metricsOf, streamIDOf)
 	dst := b.metrics.take(len(all.rows))
 	for i := range dst {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/instrumentation"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/resource"
 
@@ -46,35 +47,33 @@ func requireMerged(t testingT, buffer *batch.Buffer, want *metricdata.ResourceMe
 
 // naiveMerge is Merge in the obvious way, by reflection and without copying.
 func naiveMerge(collections ...*metricdata.ResourceMetrics) *metricdata.ResourceMetrics {
+	if len(collections) == 1 {
+		return collections[0]
+	}
 	merged := &metricdata.ResourceMetrics{ScopeMetrics: []metricdata.ScopeMetrics{}}
 	scopes := namer{}
-	metrics := map[int]*namer{} // of each scope
+	metrics := map[int]namer{} // of each scope
 	for _, rm := range collections {
 		merged.Resource = rm.Resource
-		scopes.begin()
 		for _, scope := range rm.ScopeMetrics {
 			s := scope.Scope
-			i, known := scopes.place(fmt.Sprintf("%q %q %q %s", s.Name, s.Version, s.SchemaURL, s.Attributes.Encoded(attribute.DefaultEncoder())))
+			i, known := scopes.place(scopeName(s))
 			if !known {
 				merged.ScopeMetrics = append(merged.ScopeMetrics, metricdata.ScopeMetrics{Scope: s})
-				metrics[i] = new(namer)
+				metrics[i] = namer{}
 			}
-			merged.ScopeMetrics[i].Metrics = naiveMergeMetrics(metrics[i], merged.ScopeMetrics[i].Metrics, scope.Metrics, known)
+			merged.ScopeMetrics[i].Metrics = naiveMergeMetrics(metrics[i], merged.ScopeMetrics[i].Metrics, scope.Metrics)
 		}
 	}
 	return merged
 }
 
-func naiveMergeMetrics(names *namer, merged, newer []metricdata.Metrics, again bool) []metricdata.Metrics {
-	if newer != nil || again {
-		merged = append([]metricdata.Metrics{}, merged...) // not nil
-	}
-	names.begin()
+func naiveMergeMetrics(names namer, merged, newer []metricdata.Metrics) []metricdata.Metrics {
+	merged = append([]metricdata.Metrics{}, merged...) // not nil
 	for _, metric := range newer {
-		rest, _ := bare(metric)
-		name := fmt.Sprintf("%q %q %T %+v", metric.Name, metric.Unit, metric.Data, rest.Data)
-		if metric.Data != nil && rest.Data == nil { // an unknown kind
-			name = fmt.Sprint("unknown ", len(names.places))
+		name, unknown := streamName(metric)
+		if unknown {
+			name = fmt.Sprint("unknown ", len(names))
 		}
 		i, known := names.place(name)
 		if !known {
@@ -90,6 +89,21 @@ func naiveMergeMetrics(names *namer, merged, newer []metricdata.Metrics, again b
 	return merged
 }
 
+// streamName is equal for metrics of one stream.
+func streamName(m metricdata.Metrics) (name string, unknown bool) {
+	rest, _ := bare(m)
+	unknown = m.Data != nil && rest.Data == nil
+	kind := fmt.Sprintf("%T %+v", m.Data, rest.Data)
+	if unknown {
+		kind = "unknown"
+	}
+	return fmt.Sprintf("%q %q %s", m.Name, m.Unit, kind), unknown
+}
+
+func scopeName(s instrumentation.Scope) string {
+	return fmt.Sprintf("%q %q %q %s", s.Name, s.Version, s.SchemaURL, s.Attributes.Encoded(attribute.DefaultEncoder()))
+}
+
 func withPointsBefore(older, newer metricdata.Aggregation) metricdata.Aggregation {
 	both := reflect.New(reflect.TypeOf(newer)).Elem()
 	both.Set(reflect.ValueOf(newer))
@@ -100,25 +114,13 @@ func withPointsBefore(older, newer metricdata.Aggregation) metricdata.Aggregatio
 	return both.Interface().(metricdata.Aggregation)
 }
 
-// A namer gives the nth occurrence of a name a place.
-type namer struct {
-	places map[string]int
-	nth    map[string]int
-}
+// A namer gives each name a place.
+type namer map[string]int
 
-func (n *namer) begin() {
-	n.nth = map[string]int{}
-	if n.places == nil {
-		n.places = map[string]int{}
-	}
-}
-
-func (n *namer) place(name string) (place int, known bool) {
-	n.nth[name]++
-	name = fmt.Sprint(name, " ", n.nth[name])
-	if place, known = n.places[name]; !known {
-		place = len(n.places)
-		n.places[name] = place
+func (n namer) place(name string) (place int, known bool) {
+	if place, known = n[name]; !known {
+		place = len(n)
+		n[name] = place
 	}
 	return place, known
 }

@@ -5,28 +5,43 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
 
-// Repeats reports whether a series occurs more than once in a metric of rm, that
-// is, whether two of its data points have equal attributes. The SDK collects
-// nothing of that kind; it comes from [Merge], and from [Coalesce] where points
-// could not be joined. Such points have to arrive in their order, so parts of
-// such a collection must not be sent concurrently.
+// Repeats reports whether a series may occur more than once in rm: whether two
+// data points of a metric have equal attributes, or two metrics are of one
+// stream, or two scopes are the same. Such collections come from [Merge], from
+// [Coalesce] where points could not be joined, and from the SDK where
+// instruments differ in their description only. Such points have to arrive in
+// their order, so parts of such a collection must not be sent concurrently.
 //
 // In doubt, where different attributes have the same hash, the answer is true.
-// Of what is of an unknown kind nothing is known, and it is taken for no
-// repetition. rm may be nil and is not changed: Repeats may be called
-// concurrently. It takes time in proportion to the number of points.
+// rm may be nil and is not changed: Repeats may be called concurrently. It takes
+// time in proportion to the number of points.
 func Repeats(rm *metricdata.ResourceMetrics) bool {
 	if rm == nil {
 		return false
 	}
 	m := matchers.Get().(*matcher)
 	defer m.release()
+	if m.scopes.repeats(len(rm.ScopeMetrics), func(i int) scopeID { return scopeIDOf(&rm.ScopeMetrics[i].Scope) }) {
+		return true
+	}
 	for i := range rm.ScopeMetrics {
-		metrics := rm.ScopeMetrics[i].Metrics
-		for j := range metrics {
-			if data := metrics[j].Data; kindOf(data).repeats(m, data) {
-				return true
-			}
+		if repeats(m, rm.ScopeMetrics[i].Metrics) {
+			return true
+		}
+	}
+	return false
+}
+
+func repeats(m *matcher, metrics []metricdata.Metrics) bool {
+	const samePlace = 0 // so that unknown data of one name counts as of one stream
+	if m.metrics.repeats(len(metrics), func(i int) instrumentID {
+		return instrumentID{streamID: streamIDOf(&metrics[i], samePlace)}
+	}) {
+		return true
+	}
+	for i := range metrics {
+		if data := metrics[i].Data; kindOf(data).repeats(m, data) {
+			return true
 		}
 	}
 	return false

@@ -20,8 +20,17 @@ import (
 
 // naiveRepeats is Repeats in the obvious way.
 func naiveRepeats(rm *metricdata.ResourceMetrics) bool {
+	scopes := namer{}
 	for _, scope := range rm.ScopeMetrics {
+		if _, known := scopes.place(scopeName(scope.Scope)); known {
+			return true
+		}
+		streams := namer{}
 		for _, metric := range scope.Metrics {
+			name, _ := streamName(metric)
+			if _, known := streams.place(name); known {
+				return true
+			}
 			if !slices.Contains(knownKinds, reflect.TypeOf(metric.Data)) {
 				continue
 			}
@@ -77,11 +86,12 @@ func TestRepeatsFindsARepetitionInEveryKindAndPlace(t *testing.T) {
 
 func twoSeries() metricdata.Aggregation { return sum(delta, point(0, 0, 1, 1), point(1, 0, 1, 1)) }
 
-func TestRepeatsTakesNoNoticeOfASeriesInAnotherMetric(t *testing.T) {
+func TestRepeatsTakesNoNoticeOfASeriesInAnotherStream(t *testing.T) {
 	assert.False(t, batch.Repeats(metrictest.EveryKind(3)))
 	assert.False(t, batch.Repeats(collectionWith(twoSeries(), twoSeries())))
 	x := named("x", point(0, 0, 1, 1))
-	assert.False(t, batch.Repeats(metrics(x, x)), "two instruments of one name")
+	assert.True(t, batch.Repeats(metrics(x, x)), "two instruments of one stream")
+	assert.True(t, batch.Repeats(scopes(metricdata.ScopeMetrics{}, metricdata.ScopeMetrics{})), "two of one scope")
 }
 
 func TestRepeatsTakesEqualAttributesForOneSeries(t *testing.T) {
@@ -118,12 +128,14 @@ func TestRepeatsOfWhatIsCoalesced(t *testing.T) {
 func TestRepeatsOfNothingAndOfUnknownKindsIsFalse(t *testing.T) {
 	twice := []metricdata.DataPoint[int64]{point(0, 0, 1, 1), point(0, 1, 2, 1)}
 	for _, rm := range []*metricdata.ResourceMetrics{
-		nil, {}, {ScopeMetrics: make([]metricdata.ScopeMetrics, 2)},
+		nil, {}, {ScopeMetrics: make([]metricdata.ScopeMetrics, 1)},
 		collectionWith(nil, nil, metricdata.Gauge[int64]{}, metricdata.Summary{}),
 		collectionWith(weird{metricdata.Gauge[int64]{DataPoints: twice}}, &metricdata.Sum[int64]{DataPoints: twice}),
 	} {
 		assert.False(t, batch.Repeats(rm))
 	}
+	unknown := metricdata.Metrics{Name: "x", Data: &metricdata.Sum[int64]{}}
+	assert.True(t, batch.Repeats(metrics(unknown, unknown)), "two of one name, of which nothing is known")
 }
 
 func TestRepeatsFindsNothingInWhatTheSDKCollects(t *testing.T) {

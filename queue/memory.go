@@ -306,7 +306,12 @@ func (e *entry) Settle(exported, dropped int) error {
 		return fmt.Errorf("queue: %d exported and %d dropped data points do not make up the %d of the collection",
 			exported, dropped, e.Points())
 	}
-	m.inFlight = slices.Delete(m.inFlight, i, i+1)
+	if i == 0 { // as it mostly is, of many
+		m.inFlight[0] = nil
+		m.inFlight = m.inFlight[1:]
+	} else {
+		m.inFlight = slices.Delete(m.inFlight, i, i+1)
+	}
 	m.stats.InFlight -= e.Points()
 	m.end(e, exported, dropped)
 	return nil

@@ -50,7 +50,7 @@ func (e *Exporter) Shutdown(ctx context.Context) error {
 	close(d.closing)
 	e.queue.Seal()
 	telemetryErr := e.telemetry.close()
-	gaveUp, ctx, cancel := e.awaitDrain(ctx)
+	ctx, cancel, gaveUp := e.awaitDrain(ctx)
 	defer cancel()
 	var closeErr error
 	if e.isEnded() {
@@ -82,22 +82,22 @@ func (e *Exporter) awaitEnd(ctx context.Context) error {
 }
 
 // awaitDrain waits until delivery has ended, and stops it when the time is
-// over. It returns nil if it did not have to, else the error of ctx; and the
-// context for what remains to be done, which is ctx, but for a little more time
-// if that has ended before its deadline.
-func (e *Exporter) awaitDrain(ctx context.Context) (gaveUp error, rest context.Context, cancel context.CancelFunc) {
+// over. It returns nil if it did not have to, else the error of ctx; and before
+// that the context for what remains to be done, which is ctx, but for a little
+// more time if that has ended before its deadline.
+func (e *Exporter) awaitDrain(ctx context.Context) (rest context.Context, cancel context.CancelFunc, gaveUp error) {
 	giveUp := time.NewTimer(mostOf(ctx))
 	defer giveUp.Stop()
 
 	select {
 	case <-e.delivery.done:
-		return nil, ctx, func() {}
+		return ctx, func() {}, nil
 	case <-giveUp.C:
 	case <-ctx.Done():
 	}
 	e.delivery.stop(errDrainOver)
 
-	gaveUp, rest, cancel = context.DeadlineExceeded, ctx, func() {}
+	rest, cancel, gaveUp = ctx, func() {}, context.DeadlineExceeded
 	if ctx.Err() != nil {
 		gaveUp = ctx.Err()
 		rest, cancel = context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
@@ -106,7 +106,7 @@ func (e *Exporter) awaitDrain(ctx context.Context) (gaveUp error, rest context.C
 	case <-e.delivery.done:
 	case <-rest.Done():
 	}
-	return gaveUp, rest, cancel
+	return rest, cancel, gaveUp
 }
 
 // await returns what result receives while ctx lives.

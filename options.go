@@ -129,7 +129,8 @@ func WithMinInterval(d time.Duration) Option {
 // Collections of one batch are not sent any faster, and one with several
 // points of a series, which overflow and [WithMerging] bring about, goes out one
 // batch after the other. A batch that fails is repeated through the same
-// exporter. If one of them does not return from Export at all, delivery waits for
+// exporter. Of Prometheus, see the README about target_info. If one of them does
+// not return from Export at all, delivery waits for
 // it.
 //
 // What holds for the exporter given to [New] holds for each of these: it is

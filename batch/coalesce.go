@@ -29,7 +29,9 @@ import (
 // and more than they had before. Of exemplars the newest are kept, as many as
 // the point with more of them had.
 //
-// The order is that of older, with what is new behind it. Points of one series
+// Scopes and metrics are in the order of newer, with what is in older only in
+// front of them: so what is older comes first, also where this is split. Points
+// are in the order of older, with what is new behind them. Points of one series
 // are never reordered.
 //
 // The rules are those that the data model of OpenTelemetry gives for changing
@@ -50,20 +52,22 @@ func Coalesce(dst *Buffer, older, newer *metricdata.ResourceMetrics) *metricdata
 		func(i int) scopeID { return scopeIDOf(&older.ScopeMetrics[i].Scope) },
 		func(j int) scopeID { return scopeIDOf(&newer.ScopeMetrics[j].Scope) })
 	scopes := dst.scopes.take(len(older.ScopeMetrics) + len(m.scopes.rest))
-	for i := range older.ScopeMetrics {
-		src := &older.ScopeMetrics[i]
-		scopes[i].Scope = src.Scope
-		if j := m.scopes.partner[i]; j >= 0 {
-			scopes[i].Metrics = coalesceMetrics(dst, m, src.Metrics, newer.ScopeMetrics[j].Metrics)
-		} else {
-			scopes[i].Metrics = copyMetrics(dst, src.Metrics)
+	k := 0
+	for i, j := range m.scopes.partner {
+		if src := &older.ScopeMetrics[i]; j < 0 {
+			scopes[k].Scope, scopes[k].Metrics = src.Scope, copyMetrics(dst, src.Metrics)
+			k++
 		}
 	}
-	for k, j := range m.scopes.rest {
+	for j, i := range m.scopes.partnerOfNewer {
 		src := &newer.ScopeMetrics[j]
-		scopes[len(older.ScopeMetrics)+k] = metricdata.ScopeMetrics{
-			Scope: src.Scope, Metrics: copyMetrics(dst, src.Metrics),
+		scopes[k].Scope = src.Scope
+		if i >= 0 {
+			scopes[k].Metrics = coalesceMetrics(dst, m, older.ScopeMetrics[i].Metrics, src.Metrics)
+		} else {
+			scopes[k].Metrics = copyMetrics(dst, src.Metrics)
 		}
+		k++
 	}
 	dst.collection.Resource = newer.Resource
 	dst.collection.ScopeMetrics = scopes
@@ -84,15 +88,20 @@ func coalesceMetrics(b *Buffer, m *matcher, older, newer []metricdata.Metrics) [
 		func(i int) instrumentID { return instrumentIDOf(&older[i], i) },
 		func(j int) instrumentID { return instrumentIDOf(&newer[j], -1-j) })
 	dst := b.metrics.take(len(older) + len(m.metrics.rest))
-	for i := range older {
-		if j := m.metrics.partner[i]; j >= 0 {
-			coalesceMetric(b, m, &dst[i], &older[i], &newer[j])
-		} else {
-			copyWhole(b, &dst[i], &older[i])
+	k := 0
+	for i, j := range m.metrics.partner {
+		if j < 0 {
+			copyWhole(b, &dst[k], &older[i])
+			k++
 		}
 	}
-	for k, j := range m.metrics.rest {
-		copyWhole(b, &dst[len(older)+k], &newer[j])
+	for j, i := range m.metrics.partnerOfNewer {
+		if i >= 0 {
+			coalesceMetric(b, m, &dst[k], &older[i], &newer[j])
+		} else {
+			copyWhole(b, &dst[k], &newer[j])
+		}
+		k++
 	}
 	return dst
 }

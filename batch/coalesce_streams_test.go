@@ -31,7 +31,7 @@ func metrics(all ...metricdata.Metrics) *metricdata.ResourceMetrics {
 	return scopes(metricdata.ScopeMetrics{Metrics: all})
 }
 
-func TestCoalesceKeepsTheOlderOrderAndPutsWhatIsNewBehindIt(t *testing.T) {
+func TestCoalesceTakesTheNewerOrderAndPutsWhatIsOlderInFrontOfIt(t *testing.T) {
 	scope := func(name string, all ...metricdata.Metrics) metricdata.ScopeMetrics {
 		return metricdata.ScopeMetrics{Scope: instrumentation.Scope{Name: name}, Metrics: all}
 	}
@@ -51,11 +51,11 @@ func TestCoalesceKeepsTheOlderOrderAndPutsWhatIsNewBehindIt(t *testing.T) {
 			scope("0"),
 		),
 		scopes(
-			scope("b", metric("y", point(3, 0, 2, 91), point(0, 0, 1, 2), point(2, 0, 2, 73), point(4, 1, 2, 60), point(1, 1, 2, 80)),
-				metric("x", point(0, 0, 1, 4))),
 			scope("d", metric("x", point(0, 0, 1, 5))),
-			scope("a", metric("x", point(0, 0, 2, 46)), metric("w", point(0, 1, 2, 30)), metric("v", point(0, 1, 2, 50))),
 			scope("c", metric("z", point(1, 1, 2, 10), point(0, 1, 2, 20))),
+			scope("a", metric("w", point(0, 1, 2, 30)), metric("x", point(0, 0, 2, 46)), metric("v", point(0, 1, 2, 50))),
+			scope("b", metric("x", point(0, 0, 1, 4)),
+				metric("y", point(3, 0, 2, 91), point(0, 0, 1, 2), point(2, 0, 2, 73), point(4, 1, 2, 60), point(1, 1, 2, 80))),
 			scope("0"),
 		))
 }
@@ -198,8 +198,8 @@ func TestCoalesceKeepsUnknownKindsOfBoth(t *testing.T) {
 		got := batch.Coalesce(&buffer, older, newer).ScopeMetrics[0].Metrics
 		require.Len(t, got, 5)
 		requireSameWhole(t, older.ScopeMetrics[0].Metrics[0].Data, got[0].Data)
-		requireSameWhole(t, older.ScopeMetrics[0].Metrics[2].Data, got[2].Data)
-		requireSameWhole(t, newer.ScopeMetrics[0].Metrics[0].Data, got[3].Data)
+		requireSameWhole(t, older.ScopeMetrics[0].Metrics[2].Data, got[1].Data)
+		requireSameWhole(t, newer.ScopeMetrics[0].Metrics[0].Data, got[2].Data)
 		requireSameWhole(t, newer.ScopeMetrics[0].Metrics[2].Data, got[4].Data)
 		require.Equal(t, 4+3, buffer.Points()) // see TestCoalesceJoinsOnlyTheNeighboursOfASeriesThatOccursTwice
 	}
@@ -223,7 +223,7 @@ func TestCoalesceOfNothing(t *testing.T) {
 	gauge := metricdata.Gauge[int64]{DataPoints: []metricdata.DataPoint[int64]{number[int64](0, 1, 1)}}
 	empty := metricdata.Gauge[int64]{DataPoints: []metricdata.DataPoint[int64]{}}
 	requireCoalesced(t, collectionWith(nil, nil, gauge), collectionWith(nil, gauge, empty), metrics(
-		metricdata.Metrics{Name: "a"}, metricdata.Metrics{Name: "b"}, metricdata.Metrics{Name: "c", Data: gauge}, metricdata.Metrics{Name: "b", Data: gauge}))
+		metricdata.Metrics{Name: "b"}, metricdata.Metrics{Name: "a"}, metricdata.Metrics{Name: "b", Data: gauge}, metricdata.Metrics{Name: "c", Data: gauge}))
 }
 
 func TestCoalesceOfAnyShapeSharesNothingAndKeepsItsInputs(t *testing.T) {

@@ -28,6 +28,8 @@ type matching[K comparable] struct {
 	rest    []int32 // the newer elements without a partner, in order
 	taken   []bool  // for each newer element whether it has a partner
 
+	partnerOfNewer []int32 // for each newer element its partner's index, or -1
+
 	// A hash table with open addressing: for each key 1 + the index of its first
 	// newer element. A map would take as long to clear for a small list as for
 	// the largest that it has ever held.
@@ -82,9 +84,16 @@ func (m *matching[K]) pair(i int, j int32) {
 
 func (m *matching[K]) end() {
 	m.rest = m.rest[:0]
+	m.partnerOfNewer = resized(m.partnerOfNewer, len(m.taken))
 	for j, taken := range m.taken {
+		m.partnerOfNewer[j] = -1
 		if !taken {
 			m.rest = append(m.rest, int32(j))
+		}
+	}
+	for i, j := range m.partner {
+		if j >= 0 {
+			m.partnerOfNewer[j] = int32(i)
 		}
 	}
 }

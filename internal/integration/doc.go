@@ -1,5 +1,7 @@
 // Package integration has no code, only tests: of asyncmetric in front of the
-// real OTLP exporters, which send to real servers on loopback.
+// real exporters, which send to real servers on loopback.
+//
+// # Errors
 //
 // The core decides from an error alone whether to send a batch again, and it
 // recognises the errors of the OTLP exporters without importing them, partly by
@@ -7,7 +9,18 @@
 // here to the errors that those exporters really return: each test has a server
 // misbehave in one way, on purpose, and looks at the verdict on the error and
 // at what becomes of the batch. When a new version of an exporter changes its
-// errors, a test here says so.
+// errors, a test here says so. What is seen to happen goes into a table in the
+// README, which TestErrorTable writes with -update and compares without.
+//
+// # Prometheus
+//
+// Its database and its OTLP handler run here, behind an HTTP server that has
+// outages (files outage_test.go, front_test.go, store_test.go). An application
+// (shop_test.go) counts with the instruments of the real SDK and, apart from
+// that, for itself (pipeline_test.go). In the end, each sample that PromQL finds
+// has to be what was counted when it was collected (history_test.go).
+//
+// # Dashboard
 //
 // The Grafana dashboard in dashboards/ is checked here too, against the metrics
 // that an exporter has and the names that Prometheus gives them.

@@ -15,47 +15,92 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/tap"
 	"google.golang.org/protobuf/protoadapt"
 )
 
 // A grpcFault is how an OTLP/gRPC server answers a request that came over one
-// of conns. Nil stands for a server that cannot be reached at all.
+// of conns.
 type grpcFault func(ctx context.Context, conns *listener) (*collectorpb.ExportMetricsServiceResponse, error)
 
-// openGRPC starts an OTLP/gRPC server that has the fault at first.
+// openGRPC starts an OTLP/gRPC server that has the fault at first. Nil is none.
 func openGRPC(t *testing.T, fault grpcFault) endpoint {
-	b := &backend{}
+	return (&grpcServer{fault: fault, credentials: insecure.NewCredentials()}).open(t)
+}
+
+// detourGRPC starts an OTLP/gRPC server that cannot be reached at first.
+func detourGRPC(t *testing.T, by detour) endpoint {
+	return (&grpcServer{detour: by, credentials: insecure.NewCredentials()}).open(t)
+}
+
+// impostorGRPC starts an OTLP/gRPC server in whose place there is another one at
+// first, with a certificate that clients do not trust.
+func impostorGRPC(t *testing.T) endpoint {
+	own := newCertificate(t)
+	return (&grpcServer{
+		detour:      openImpostor(t),
+		credentials: credentials.NewTLS(trusting(own)),
+		options:     []grpc.ServerOption{grpc.Creds(credentials.NewServerTLSFromCert(&own))},
+	}).open(t)
+}
+
+// narrowGRPC starts an OTLP/gRPC server for which all requests are too large.
+func narrowGRPC(t *testing.T) endpoint {
+	s := &grpcServer{credentials: insecure.NewCredentials()}
+	s.options = []grpc.ServerOption{grpc.MaxRecvMsgSize(1), grpc.InTapHandle(
+		func(ctx context.Context, _ *tap.Info) (context.Context, error) {
+			s.backend.fails()
+			return ctx, nil
+		})}
+	return s.open(t)
+}
+
+// A grpcServer is an OTLP/gRPC server.
+type grpcServer struct {
+	backend     *backend
+	fault       grpcFault
+	detour      detour
+	options     []grpc.ServerOption
+	credentials credentials.TransportCredentials // of its clients
+}
+
+func (s *grpcServer) open(t *testing.T) endpoint {
+	s.backend = newBackend()
 	bare, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	l := &listener{Listener: bare}
-	server := grpc.NewServer(grpc.WaitForHandlers(true))
-	collectorpb.RegisterMetricsServiceServer(server, &grpcService{backend: b, conns: l, fault: fault})
+	server := grpc.NewServer(append(s.options, grpc.WaitForHandlers(true))...)
+	collectorpb.RegisterMetricsServiceServer(server, &grpcService{backend: s.backend, conns: l, fault: s.fault})
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l) }()
 	t.Cleanup(func() {
 		server.Stop()
 		assert.NoError(t, <-ended)
 	})
-
-	address := l.Addr().String()
-	dial := b.dialer(address, fault == nil)
-	return endpoint{b, func(s settings) (metric.Exporter, error) {
-		return otlpmetricgrpc.New(t.Context(),
-			otlpmetricgrpc.WithEndpoint(address),
-			otlpmetricgrpc.WithInsecure(),
-			otlpmetricgrpc.WithRetry(otlpmetricgrpc.RetryConfig(s.retry)),
-			otlpmetricgrpc.WithTimeout(s.timeout),
-			otlpmetricgrpc.WithDialOption(
-				grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return dial(ctx) }),
-				// By default, gRPC connects again after a second at the earliest.
-				grpc.WithConnectParams(grpc.ConnectParams{
-					Backoff:           backoff.Config{BaseDelay: time.Millisecond, Multiplier: 1, MaxDelay: time.Millisecond},
-					MinConnectTimeout: time.Minute,
-				}),
-			),
-		)
+	return endpoint{s.backend, func(set settings) (metric.Exporter, error) {
+		return s.client(t, l.Addr().String(), set)
 	}}
+}
+
+func (s *grpcServer) client(t *testing.T, address string, set settings) (metric.Exporter, error) {
+	dial := s.backend.dialer(address, s.detour)
+	return otlpmetricgrpc.New(t.Context(),
+		otlpmetricgrpc.WithEndpoint(address),
+		otlpmetricgrpc.WithTLSCredentials(s.credentials),
+		otlpmetricgrpc.WithRetry(otlpmetricgrpc.RetryConfig(set.retry)),
+		otlpmetricgrpc.WithTimeout(set.timeout),
+		otlpmetricgrpc.WithDialOption(
+			grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return dial(ctx) }),
+			// By default, gRPC connects again after a second at the earliest.
+			grpc.WithConnectParams(grpc.ConnectParams{
+				Backoff:           backoff.Config{BaseDelay: time.Millisecond, Multiplier: 1, MaxDelay: time.Millisecond},
+				MinConnectTimeout: time.Minute,
+			}),
+		),
+	)
 }
 
 // grpcService is the OTLP metrics service.

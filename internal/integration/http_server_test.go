@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -15,45 +16,79 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// An httpFault is how an OTLP/HTTP server answers. Nil stands for one that
-// cannot be reached at all.
+// An httpFault is how an OTLP/HTTP server answers.
 type httpFault http.HandlerFunc
 
-// openHTTP starts an OTLP/HTTP server that has the fault at first.
+// openHTTP starts an OTLP/HTTP server that has the fault at first. Nil is none.
 func openHTTP(t *testing.T, fault httpFault) endpoint {
-	b := &backend{}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// A connection that is closed before its request was read is reset.
-		body, err := io.ReadAll(r.Body)
-		assert.NoError(t, err)
-		if fault != nil && b.fails() {
-			fault(w, r)
-			return
-		}
-		req := &collectorpb.ExportMetricsServiceRequest{}
-		assert.NoError(t, proto.Unmarshal(body, req))
-		b.take(req)
-	}))
-	t.Cleanup(server.Close)
+	return (&httpServer{t: t, fault: fault}).open()
+}
+
+// detourHTTP starts an OTLP/HTTP server that cannot be reached at first.
+func detourHTTP(t *testing.T, by detour) endpoint {
+	return (&httpServer{t: t, detour: by}).open()
+}
+
+// impostorHTTP starts an OTLP/HTTP server in whose place there is another one at
+// first, with a certificate that clients do not trust.
+func impostorHTTP(t *testing.T) endpoint {
+	own := newCertificate(t)
+	return (&httpServer{t: t, detour: openImpostor(t), certificate: &own}).open()
+}
+
+// An httpServer is an OTLP/HTTP server.
+type httpServer struct {
+	t           *testing.T
+	backend     *backend
+	fault       httpFault
+	detour      detour
+	certificate *tls.Certificate // nil if it does not speak TLS
+}
+
+func (s *httpServer) open() endpoint {
+	s.backend = newBackend()
+	server := httptest.NewUnstartedServer(s)
+	transport := &http.Transport{}
+	security := otlpmetrichttp.WithInsecure()
+	if s.certificate == nil {
+		server.Start()
+	} else {
+		server.TLS = &tls.Config{Certificates: []tls.Certificate{*s.certificate}}
+		server.StartTLS()
+		transport.TLSClientConfig = trusting(*s.certificate)
+		security = otlpmetrichttp.WithTLSClientConfig(transport.TLSClientConfig)
+	}
+	s.t.Cleanup(server.Close)
 
 	address := server.Listener.Addr().String()
-	dial := b.dialer(address, fault == nil)
-	// Not the transport that all exporters share, so that no connection stays
-	// open beyond the test.
-	transport := &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
-	}
-	t.Cleanup(transport.CloseIdleConnections)
-	return endpoint{b, func(s settings) (metric.Exporter, error) {
-		return otlpmetrichttp.New(t.Context(),
+	dial := s.backend.dialer(address, s.detour)
+	transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }
+	s.t.Cleanup(transport.CloseIdleConnections)
+	return endpoint{s.backend, func(set settings) (metric.Exporter, error) {
+		return otlpmetrichttp.New(s.t.Context(),
 			otlpmetrichttp.WithEndpoint(address),
-			otlpmetrichttp.WithInsecure(),
+			security,
 			otlpmetrichttp.WithCompression(otlpmetrichttp.NoCompression), // whatever the environment says
-			otlpmetrichttp.WithRetry(s.retry),
-			// The client of the exporter has the exporter's timeout, too.
-			otlpmetrichttp.WithHTTPClient(&http.Client{Transport: transport, Timeout: s.timeout}),
+			otlpmetrichttp.WithRetry(set.retry),
+			// Not the transport that all exporters share, so that no connection stays
+			// open beyond the test. The client has the exporter's timeout, too.
+			otlpmetrichttp.WithHTTPClient(&http.Client{Transport: transport, Timeout: set.timeout}),
 		)
 	}}
+}
+
+// ServeHTTP implements http.Handler.
+func (s *httpServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// A connection that is closed before its request was read is reset.
+	body, err := io.ReadAll(r.Body)
+	assert.NoError(s.t, err)
+	if s.fault != nil && s.backend.fails() {
+		s.fault(w, r)
+		return
+	}
+	req := &collectorpb.ExportMetricsServiceRequest{}
+	assert.NoError(s.t, proto.Unmarshal(body, req))
+	s.backend.take(req)
 }
 
 // httpStatus answers with a status and what else the header is to have.
@@ -100,6 +135,14 @@ func httpBroken(beginning string, end func(net.Conn)) httpFault {
 
 // hangUp closes a connection properly, though too early.
 func hangUp(conn net.Conn) { _ = conn.Close() }
+
+// httpFlood answers with a status and more than the exporter reads.
+func httpFlood(status int) httpFault {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, flood)
+	}
+}
 
 // httpSilence does not answer until the client leaves.
 func httpSilence(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }

@@ -10,7 +10,13 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// The OTLP handler of Prometheus starts it to forget stale sums of
+		// deltas, and has no method that would end it.
+		goleak.IgnoreAnyFunction("github.com/open-telemetry/opentelemetry-collector-contrib/processor/"+
+			"deltatocumulativeprocessor.(*deltaToCumulativeProcessor).Start.func1"))
+}
 
 const (
 	points   = 5 // in the batch that is sent
@@ -24,7 +30,11 @@ type backend struct {
 	mu        sync.Mutex
 	failed    int   // how often it has misbehaved
 	delivered []int // the points of each batch that it took when healthy
+
+	taken chan struct{} // has a token for each of these, as long as there is room
 }
+
+func newBackend() *backend { return &backend{taken: make(chan struct{}, 1)} }
 
 // fails reports whether to misbehave now, and counts that.
 func (b *backend) fails() bool {
@@ -37,6 +47,13 @@ func (b *backend) fails() bool {
 	return true
 }
 
+// leave makes it misbehave only n times from now on.
+func (b *backend) leave(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.failed = failures - n
+}
+
 // take records a batch.
 func (b *backend) take(req *collectorpb.ExportMetricsServiceRequest) {
 	n := 0
@@ -47,9 +64,17 @@ func (b *backend) take(req *collectorpb.ExportMetricsServiceRequest) {
 			}
 		}
 	}
+	b.deliver(n)
+}
+
+func (b *backend) deliver(points int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.delivered = append(b.delivered, n)
+	b.delivered = append(b.delivered, points)
+	select {
+	case b.taken <- struct{}{}:
+	default:
+	}
 }
 
 func (b *backend) record() (failed int, delivered []int) {
@@ -62,15 +87,23 @@ func (b *backend) record() (failed int, delivered []int) {
 // other test can get it, and no connection to it can meet itself.
 const closedPort = "127.0.0.1:1"
 
-// dialer returns how a client reaches the server at address. If the fault is
-// that connections are refused, the kernel does that, as long as b fails.
-func (b *backend) dialer(address string, refused bool) func(context.Context) (net.Conn, error) {
+// A detour is where connections lead as long as the backend fails, if it is not
+// the server that does.
+type detour string
+
+// refused leads to where nobody listens.
+const refused detour = closedPort
+
+// dialer returns how a client reaches the server at address, by the detour if
+// there is one.
+func (b *backend) dialer(address string, by detour) func(context.Context) (net.Conn, error) {
 	return func(ctx context.Context) (net.Conn, error) {
 		target := address
-		if refused && b.fails() {
-			target = closedPort
+		if by != "" && b.fails() {
+			target = string(by)
 		}
-		return new(net.Dialer).DialContext(ctx, "tcp", target)
+		dialer := net.Dialer{Resolver: &net.Resolver{PreferGo: true, Dial: dialNameServer}}
+		return dialer.DialContext(ctx, "tcp", target)
 	}
 }
 

@@ -41,12 +41,21 @@ var againAfterDelay = verdict{retry: true, after: delay}
 type settings struct {
 	retry   otlpmetrichttp.RetryConfig
 	timeout time.Duration
+	limit   time.Duration // of the time for which asyncmetric tries again, 0 for none
 }
 
 // An endpoint is a server that misbehaves, and how to get exporters for it.
 type endpoint struct {
 	*backend
 	exporter func(settings) (metric.Exporter, error)
+}
+
+// withTimeout returns how to get exporters that have a timeout of their own.
+func (e endpoint) withTimeout(d time.Duration) func(settings) (metric.Exporter, error) {
+	return func(s settings) (metric.Exporter, error) {
+		s.timeout = d
+		return e.exporter(s)
+	}
 }
 
 // ownRetries are what OTLP exporters do about a fault themselves. They wrap the
@@ -84,51 +93,77 @@ func assertClassified(t *testing.T, want verdict, err error) {
 	t.Helper()
 	retry, after := asyncmetric.DefaultClassify(err)
 	assert.Equal(t, want.retry, retry, "%v", err)
-	assert.Equal(t, want.after, after, "%v", err)
+	assert.InDelta(t, want.after, after, float64(tolerance(want.after)), "%v", err)
+}
+
+// tolerance is that of a delay: a date has no fractions of a second, and time
+// goes by.
+func tolerance(d time.Duration) time.Duration {
+	if d == delay {
+		return time.Minute
+	}
+	return 0
+}
+
+// An outcome is what became of a batch that was sent through asyncmetric.
+type outcome struct {
+	failed    int   // requests that the server failed
+	delivered []int // the points of the requests that it took
+	stats     asyncmetric.Stats
+	flushErr  error
+	record
+}
+
+// deliver sends one batch through asyncmetric, until it has ended.
+func (server endpoint) deliver(t *testing.T, s settings) *outcome {
+	inner, err := server.exporter(s)
+	require.NoError(t, err)
+	o := &outcome{}
+	e, err := asyncmetric.New(inner, append(o.options(),
+		asyncmetric.WithRetry(asyncmetric.Retry{
+			InitialInterval: time.Millisecond, MaxInterval: time.Millisecond, MaxElapsedTime: s.limit,
+		}))...)
+	require.NoError(t, err)
+	require.NoError(t, e.Export(t.Context(), metrictest.Numbers(points, 1)))
+	o.flushErr = e.ForceFlush(t.Context())
+	require.NoError(t, e.Shutdown(t.Context()))
+	o.stats = e.Stats()
+	o.failed, o.delivered = server.record()
+	return o
 }
 
 // testDelivered sends one batch through asyncmetric, and demands that it comes
 // to its end on both sides.
 func testDelivered(t *testing.T, server endpoint, s settings, want verdict) {
-	inner, err := server.exporter(s)
-	require.NoError(t, err)
-	var reports record
-	e, err := asyncmetric.New(inner, append(reports.options(),
-		asyncmetric.WithRetry(asyncmetric.Retry{InitialInterval: time.Millisecond, MaxInterval: time.Millisecond}))...)
-	require.NoError(t, err)
-	require.NoError(t, e.Export(t.Context(), metrictest.Numbers(points, 1)))
-	flushErr := e.ForceFlush(t.Context())
-	require.NoError(t, e.Shutdown(t.Context()))
-
-	failed, delivered := server.record()
+	before, _ := server.record()
+	o := server.deliver(t, s)
 	if want.retry {
-		assert.Equal(t, failures, failed, "sent again until the server is healthy")
-		assert.Equal(t, []int{points}, delivered, "and then no more")
-		assert.NoError(t, flushErr)
+		assert.Equal(t, failures, o.failed, "sent again until the server is healthy")
+		assert.Equal(t, []int{points}, o.delivered, "and then no more")
+		assert.NoError(t, o.flushErr)
 	} else {
-		assert.Equal(t, 1, failed, "sent once")
-		assert.Empty(t, delivered)
+		assert.Equal(t, before+1, o.failed, "sent once")
+		assert.Empty(t, o.delivered)
 	}
-	stats := e.Stats()
-	assert.Equal(t, want.retry, stats.Retries > 0)
-	stats.Retries = 0
+	assert.Equal(t, want.retry, o.stats.Retries > 0)
+	o.stats.Retries = 0
 	assert.Equal(t, asyncmetric.Stats{
 		Accepted: points, Exported: uint64(points - want.dropped), Dropped: uint64(want.dropped),
-	}, stats)
+	}, o.stats)
 
-	require.Len(t, reports.errs, 1, "one report, of the first failure or of the end")
-	assertClassified(t, want, reports.errs[0])
+	require.Len(t, o.errs, 1, "one report, of the first failure or of the end")
+	assertClassified(t, want, o.errs[0])
 	if want.dropped == 0 {
-		assert.Empty(t, reports.drops)
+		assert.Empty(t, o.drops)
 		return
 	}
-	require.Len(t, reports.drops, 1)
-	drop := reports.drops[0]
+	require.Len(t, o.drops, 1)
+	drop := o.drops[0]
 	assert.Equal(t, want.dropped, drop.Points)
 	assert.Equal(t, queue.ReasonPermanent, drop.Reason)
-	assert.ErrorIs(t, reports.errs[0], drop.Err)
-	if flushErr != nil { // the batch had not ended before the flush began
-		assert.ErrorIs(t, flushErr, drop.Err)
+	assert.ErrorIs(t, o.errs[0], drop.Err)
+	if o.flushErr != nil { // the batch had not ended before the flush began
+		assert.ErrorIs(t, o.flushErr, drop.Err)
 	}
 }
 

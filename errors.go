@@ -21,5 +21,6 @@ var (
 	errExportTimeout = errors.New("asyncmetric: export timeout")
 	errTooOld        = errors.New("asyncmetric: accepted longer ago than WithMaxAge allows")
 	errGoexit        = errors.New("asyncmetric: the inner exporter ended its goroutine")
+	errRetryOff      = errors.New("asyncmetric: the last attempt failed, retries are off, and the queue keeps the rest")
 	errDrainOver     = errors.New("asyncmetric: the time for Shutdown is over")
 )

@@ -97,7 +97,8 @@ func WithRetry(r Retry) Option {
 }
 
 // WithoutRetry makes each export the only attempt: a batch that fails is
-// dropped with the reason permanent.
+// dropped with the reason permanent. During Shutdown, what another attempt might
+// deliver is left to the next process if the queue is durable.
 func WithoutRetry() Option {
 	return optionFunc(func(c *config) { c.retryDisabled = true })
 }

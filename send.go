@@ -140,7 +140,11 @@ func (t *transfer) attempt() (ended bool) {
 	case d.ctx.Err() != nil:
 		t.result = context.Cause(d.ctx) // it may be the stop that made the attempt fail
 		return false
-	case !v.retry:
+	case v.helps && d.config.retryDisabled && d.leavesTheRest():
+		t.failure = v.err
+		d.stop(errRetryOff)
+		return false
+	case !v.helps || d.config.retryDisabled:
 		t.drop(t.load.points(), queue.ReasonPermanent, v.err)
 		return true
 	}
@@ -154,6 +158,18 @@ func (t *transfer) attempt() (ended bool) {
 	}
 	t.backOff(wait)
 	return false
+}
+
+// leavesTheRest reports whether what fails now can be left to the next process:
+// trying all that is queued once and then dropping it is not what a shutdown
+// while the backend is away should do to a durable queue.
+func (d *delivery) leavesTheRest() bool {
+	select {
+	case <-d.closing:
+		return d.queue.Durable()
+	default:
+		return false
+	}
 }
 
 // isOver drops the load if another attempt after a wait would come too late.

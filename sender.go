@@ -39,7 +39,7 @@ type verdict struct {
 	err      error
 	accepted bool // the server took the data, all but rejected points
 	rejected int
-	retry    bool          // another attempt may help
+	helps    bool          // another attempt may help
 	after    time.Duration // but not before this time
 }
 
@@ -57,8 +57,8 @@ func (s *sender) attempt(l *load) (v verdict) {
 	}
 	// The error is code of the inner exporter, too: its methods may panic.
 	err := protect("the classification of its error", func() error {
-		if v.rejected, v.accepted = partialSuccess(v.err); !v.accepted && !d.config.retryDisabled {
-			v.retry, v.after = d.config.retry.Classify(v.err)
+		if v.rejected, v.accepted = partialSuccess(v.err); !v.accepted {
+			v.helps, v.after = d.config.retry.Classify(v.err)
 		}
 		return nil
 	})

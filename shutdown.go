@@ -150,6 +150,9 @@ func (e *Exporter) undelivered(cause error) error {
 	}
 	if cause == nil {
 		cause = queue.ErrClosed // by someone else, before the drain was over
+		if context.Cause(e.delivery.ctx) == errRetryOff {
+			cause = errRetryOff
+		}
 	}
 	return fmt.Errorf("asyncmetric: shutdown: %d data points were not delivered: %w", n, cause)
 }

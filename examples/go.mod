@@ -19,6 +19,13 @@ require (
 )
 
 require (
+	github.com/asyncmetric/asyncmetric/otlp v0.0.0-00010101000000-000000000000 // indirect
+	github.com/klauspost/compress v1.20.3 // indirect
+	go.etcd.io/bbolt v1.5.0 // indirect
+)
+
+require (
+	github.com/asyncmetric/asyncmetric/spool v0.0.0
 	github.com/cenkalti/backoff/v5 v5.0.3 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/go-logr/logr v1.4.4 // indirect
@@ -39,3 +46,7 @@ require (
 )
 
 replace github.com/asyncmetric/asyncmetric => ../
+
+replace github.com/asyncmetric/asyncmetric/spool => ../spool
+
+replace github.com/asyncmetric/asyncmetric/otlp => ../otlp

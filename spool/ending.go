@@ -1,0 +1,111 @@
+package spool
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/asyncmetric/asyncmetric/queue"
+)
+
+// An ending is the end of entries that has to be recorded: one that is settled,
+// or some that Take drops.
+type ending struct {
+	entries  []*entry
+	exported int
+	dropped  int
+	drop     *queue.Drop // nil if whoever settles knows
+	result   chan error  // capacity 1: the sender never waits
+}
+
+// wait waits until the end is on disk. That it could not be written is no
+// concern of Take: the observer is told.
+func (e *ending) wait(ctx context.Context) error {
+	select {
+	case <-e.result:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// dropEntries begins to drop entries that wait. The caller holds the lock.
+func (q *Queue) dropEntries(entries []*entry, reason queue.DropReason, err error) *ending {
+	d := &ending{entries: entries, result: make(chan error, 1)}
+	for _, e := range entries {
+		d.dropped += e.points
+		e.state = settling
+	}
+	d.drop = &queue.Drop{Points: d.dropped, Reason: reason, Err: fmt.Errorf("spool: %w", err)}
+	q.endings = append(q.endings, d)
+	q.nudge()
+	return d
+}
+
+// settle is Settle of an entry.
+func (q *Queue) settle(e *entry, exported, dropped int) error {
+	defer q.announce()
+	d, stopped, err := q.beginSettling(e, exported, dropped)
+	if err != nil {
+		return err
+	}
+	if stopped {
+		return q.settleLate(d)
+	}
+	return <-d.result
+}
+
+// beginSettling checks the numbers and hands the end to the keeper, unless that
+// has stopped.
+func (q *Queue) beginSettling(e *entry, exported, dropped int) (d *ending, stopped bool, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if e.state != inFlight {
+		return nil, false, fmt.Errorf("spool: the collection at position %d has been settled before", e.position)
+	}
+	if exported < 0 || dropped < 0 || exported+dropped != e.points {
+		return nil, false, fmt.Errorf("spool: %d exported and %d dropped data points do not make up the %d of the collection",
+			exported, dropped, e.points)
+	}
+	e.state = settling
+	d = &ending{entries: []*entry{e}, exported: exported, dropped: dropped, result: make(chan error, 1)}
+	if !q.stopped {
+		q.endings = append(q.endings, d)
+		q.nudge()
+	}
+	return d, q.stopped, nil
+}
+
+// settleLate records an end after Close: it opens the file for it.
+func (q *Queue) settleLate(d *ending) error {
+	q.late.Lock()
+	defer q.late.Unlock()
+	s, err := openStore(q.path(), q.config.noSync)
+	if err == nil {
+		err = s.deleteSame(d.entries[0])
+		if closeErr := s.close(); err == nil {
+			err = closeErr
+		}
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.enterEnding(d)
+	if err != nil {
+		return fmt.Errorf("spool: folder %s: recording the end of the collection at position %d after Close, "+
+			"it may be delivered again: %w", q.dir, d.entries[0].position, err)
+	}
+	return nil
+}
+
+// enterEnding enters an end in the ledger. The caller holds the lock.
+func (q *Queue) enterEnding(d *ending) {
+	if d.drop != nil {
+		q.noteDrop(*d.drop)
+	}
+	for _, e := range d.entries {
+		if d.drop != nil {
+			q.ledger.end(e, 0, e.points)
+		} else {
+			q.ledger.end(e, d.exported, d.dropped)
+		}
+	}
+}

@@ -1,0 +1,225 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/asyncmetric/asyncmetric/queue"
+)
+
+// maxPlan is how many bytes of new records go into one transaction, but for
+// the last of them.
+const maxPlan = 16 << 20
+
+// keep is the goroutine that owns the file. It ends when stopping has been set
+// and there is nothing left to do.
+func (q *Queue) keep() {
+	defer close(q.kept)
+	for range q.wake {
+		for q.work() {
+		}
+		if q.stop() {
+			return
+		}
+	}
+}
+
+// stop reports whether the keeper can end. From then on, whoever settles has to
+// record it.
+func (q *Queue) stop() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.stopped = q.stopping && len(q.endings) == 0
+	return q.stopped
+}
+
+// work does what waits, and reports false if there is nothing.
+func (q *Queue) work() bool {
+	p := new(plan)
+	q.mu.Lock()
+	r := q.reading
+	p.endings = q.endings
+	puts := len(q.line) > 0 && !q.full
+	q.reading, q.endings = nil, nil
+	q.mu.Unlock()
+	if r == nil && len(p.endings) == 0 && !puts {
+		return false
+	}
+	if r != nil {
+		q.serve(r, p)
+	}
+	for next := q.next(p); next != nil; next = q.next(p) {
+		q.admit(p, next)
+		if p.size > maxPlan {
+			q.commit(p)
+		}
+	}
+	q.commit(p)
+	return true
+}
+
+// serve reads a record for Take.
+func (q *Queue) serve(r *reading, p *plan) {
+	r.record, r.err = q.read(r.entry, p)
+	close(r.done)
+}
+
+// read reads a record. Where the file turns out to be damaged it is replaced.
+func (q *Queue) read(e *entry, p *plan) ([]byte, error) {
+	if err := q.ensureStore(); err != nil {
+		return nil, err
+	}
+	record, err := q.store.read(e.position, e.size)
+	if errors.Is(err, errDamaged) {
+		q.replaceStore(err, p)
+	}
+	return record, err
+}
+
+// next takes the first call of Put out of the line, if it may begin. Those that
+// the policy refuses end here.
+func (q *Queue) next(p *plan) *put {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.line) > 0 {
+		first := q.line[0]
+		fits := q.fits(p, first.index.size, q.config.maxBytes)
+		if !fits && q.config.overflow == queue.Block {
+			q.full = true
+			return nil
+		}
+		q.line = slices.Delete(q.line, 0, 1)
+		if fits || q.config.overflow != queue.DropNewest {
+			q.begun++
+			return first
+		}
+		q.ledger.refuse(first.index.points)
+		q.noteDrop(queue.Drop{Points: first.index.points, Reason: queue.ReasonOverflow, Err: queue.ErrFull})
+		first.result <- queue.ErrFull
+	}
+	return nil
+}
+
+// fits reports whether so many more bytes may wait within limit, once p has been
+// written. The caller holds the lock.
+func (q *Queue) fits(p *plan, size, limit int64) bool {
+	return q.ledger.backlog.len+p.entries == 0 || q.ledger.backlog.bytes+p.bytes+size <= limit
+}
+
+// commit writes a plan, enters what has become of it in the ledger, and tells
+// those who wait for it. It leaves the plan empty.
+func (q *Queue) commit(p *plan) {
+	if p.empty() {
+		return
+	}
+	err := q.write(p, p.change)
+	endingErr := err
+	if err != nil && len(p.endings) > 0 {
+		endingErr = q.write(p, p.endingsOnly)
+	}
+	q.enterPlan(p, err, endingErr)
+	*p = plan{}
+}
+
+// write makes a change. Where the file turns out to be damaged it is replaced,
+// and what is left of the change written to the new one.
+func (q *Queue) write(p *plan, change func(position uint64) change) error {
+	for tries := 0; ; tries++ {
+		if err := q.ensureStore(); err != nil {
+			return err
+		}
+		c := change(q.ledger.position)
+		c.deletes = append(c.deletes, q.leftovers...)
+		err := q.store.apply(&c)
+		if !errors.Is(err, errDamaged) {
+			return err
+		}
+		q.replaceStore(err, p)
+		if tries > 0 {
+			return err
+		}
+	}
+}
+
+// enterPlan enters a plan in the ledger: err says what became of it, and
+// endingErr what became of its endings.
+func (q *Queue) enterPlan(p *plan, err, endingErr error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if errors.Is(err, errUnsynced) {
+		q.noteFailure(err)
+		err, endingErr = nil, nil
+	}
+	if endingErr == nil {
+		q.leftovers = nil
+	}
+	for _, d := range p.endings {
+		q.endEnding(d, endingErr)
+	}
+	if err == nil {
+		q.enterSuccess(p)
+	} else {
+		p.letGo()
+	}
+	for _, put := range p.allPuts() {
+		q.begun--
+		if err != nil {
+			put.result <- fmt.Errorf("spool: folder %s: %w", q.dir, err)
+		} else {
+			put.result <- nil
+		}
+	}
+	q.excess = min(q.excess, max(0, q.ledger.backlog.bytes-q.config.maxBytes))
+	q.full = false
+	close(q.turn)
+	q.turn = make(chan struct{})
+	if q.sealed {
+		q.signal() // Take may have returned ErrEmpty because of what had begun
+	}
+}
+
+// endEnding ends entries, also if that could not be recorded: then it is tried
+// again with whatever is written next.
+func (q *Queue) endEnding(d *ending, err error) {
+	positions := make([]uint64, len(d.entries))
+	for i, e := range d.entries {
+		positions[i] = e.position
+	}
+	q.enterEnding(d)
+	if err != nil {
+		q.leftovers = append(q.leftovers, positions...)
+		err = fmt.Errorf("recording the end of %d collections from position %d on, which may be delivered again "+
+			"after a restart: %w", len(positions), positions[0], err)
+		if d.drop != nil {
+			q.noteFailure(err)
+		}
+		err = fmt.Errorf("spool: folder %s: %w", q.dir, err)
+	}
+	d.result <- err
+}
+
+// enterSuccess enters what has been written.
+func (q *Queue) enterSuccess(p *plan) {
+	l := &q.ledger
+	for _, j := range p.joins {
+		l.join(j)
+	}
+	overflowed := 0
+	for _, d := range p.drops {
+		points := d.entry.points
+		l.end(d.entry, 0, points)
+		if d.reason == queue.ReasonOverflow {
+			overflowed += points
+			continue
+		}
+		q.noteDrop(queue.Drop{Points: points, Reason: d.reason, Err: d.err})
+	}
+	if overflowed > 0 {
+		q.noteDrop(queue.Drop{Points: overflowed, Reason: queue.ReasonOverflow, Err: queue.ErrFull})
+	}
+	for _, put := range p.puts {
+		l.accept(&entry{queue: q, index: put.index, position: l.position + 1})
+		q.signal()
+	}
+}

@@ -1,0 +1,154 @@
+package spool
+
+import (
+	"slices"
+	"time"
+
+	"github.com/asyncmetric/asyncmetric/queue"
+)
+
+// A ledger is what a queue knows of its records without reading them. It says
+// what the file says, a moment after it does: everything is written to disk
+// before it is entered here. It has no lock of its own.
+type ledger struct {
+	backlog
+	coarsening coarsening
+	inFlight   []*entry // in the order of their positions
+	foreign    []*entry // that a newer release wrote, in the order of their positions
+	stored     int64    // bytes of all of them
+	position   uint64   // the position of the newest collection
+	stats      queue.Stats
+	barriers   []*barrier
+	closed     bool
+}
+
+func newLedger() ledger { return ledger{coarsening: coarsening{target: 1}} }
+
+// find enters a record that was there when the file was opened.
+func (l *ledger) find(e *entry) {
+	l.enter(e)
+	l.stats.Accepted += uint64(e.points)
+}
+
+// accept enters a new record.
+func (l *ledger) accept(e *entry) {
+	l.position = e.position
+	l.enter(e)
+	l.stats.Accepted += uint64(e.points)
+}
+
+func (l *ledger) enter(e *entry) {
+	e.largest = max(e.largest, e.size)
+	e.version = l.coarsening.nextVersion()
+	l.backlog.push(e)
+	l.coarsening.parts += e.parts
+	l.stored += e.size
+	l.stats.Queued += e.points
+	l.stats.Collections++
+}
+
+// leave takes an entry out of what waits.
+func (l *ledger) leave(e *entry) {
+	l.coarsening.left(e)
+	l.backlog.remove(e)
+}
+
+// hand makes an entry one in flight.
+func (l *ledger) hand(e *entry) {
+	l.leave(e)
+	e.state = inFlight
+	l.inFlight = append(l.inFlight, e)
+	l.stats.InFlight += e.points
+	l.coarsening.delivered = true
+}
+
+// pass leaves an entry for the release that wrote it.
+func (l *ledger) pass(e *entry) {
+	l.leave(e)
+	e.state = foreign
+	l.foreign = append(l.foreign, e)
+	l.passBarriers()
+}
+
+// end enters the end of an entry, in flight or not.
+func (l *ledger) end(e *entry, exported, dropped int) {
+	if i := slices.Index(l.inFlight, e); i >= 0 {
+		l.inFlight = slices.Delete(l.inFlight, i, i+1)
+		l.stats.InFlight -= e.points
+	} else {
+		l.leave(e)
+	}
+	e.state, e.collection = ended, nil
+	l.stored -= e.size
+	l.stats.Exported += uint64(exported)
+	l.stats.Dropped += uint64(dropped)
+	l.stats.Queued -= e.points
+	l.stats.Collections--
+	l.passBarriers()
+}
+
+// join enters that two have become one.
+func (l *ledger) join(j join) {
+	added := 0 // data points that had been queued, or are new
+	if j.newer != nil {
+		added = j.newer.points
+		l.leave(j.newer)
+		l.stored -= j.newer.size
+		l.stats.Queued -= added
+		l.stats.Collections--
+		j.newer.state, j.newer.collection = ended, nil
+		j.older.largest = max(j.older.largest, j.newer.largest)
+	}
+	if j.put != nil {
+		added = j.put.index.points
+		l.position++
+		l.stats.Accepted += uint64(added)
+		j.older.largest = max(j.older.largest, j.put.index.size)
+	}
+	l.stats.Coalesced += uint64(j.older.points + added - j.data.points)
+	l.replace(j.older, j.data)
+	l.passBarriers()
+}
+
+// replace gives an entry that waits other data.
+func (l *ledger) replace(e *entry, data index) {
+	l.backlog.bytes += data.size - e.size
+	l.stored += data.size - e.size
+	l.stats.Queued += data.points - e.points
+	l.coarsening.parts += data.parts - e.parts
+	e.index, e.collection, e.state = data, nil, waiting
+	e.version, e.apart = l.coarsening.nextVersion(), 0
+}
+
+// refuse counts what was accepted and dropped at once.
+func (l *ledger) refuse(points int) {
+	l.stats.Accepted += uint64(points)
+	l.stats.Dropped += uint64(points)
+}
+
+// snapshot returns the stats of this moment.
+func (l *ledger) snapshot() queue.Stats {
+	s := l.stats
+	s.Oldest = l.oldestTime()
+	return s
+}
+
+// oldest returns the entry with the lowest position that has not ended and can
+// be expected to.
+func (l *ledger) oldest() *entry {
+	if len(l.inFlight) > 0 {
+		return l.inFlight[0]
+	}
+	return l.first
+}
+
+func (l *ledger) oldestTime() (t time.Time) {
+	e := l.oldest()
+	if len(l.foreign) > 0 && (e == nil || l.foreign[0].position < e.position) {
+		e = l.foreign[0]
+	}
+	if e == nil {
+		return time.Time{}
+	}
+	return e.oldest
+}

@@ -1,0 +1,240 @@
+package spool
+
+import (
+	"fmt"
+	"path/filepath"
+	"sync"
+
+	"github.com/asyncmetric/asyncmetric/queue"
+)
+
+// fileName is the name of the file in the folder.
+const fileName = "spool.db"
+
+// Queue is a [queue.Queue] on disk. Make one with [Open]; it must be closed,
+// which the exporter that it is given to does at Shutdown. All methods are safe
+// for concurrent use.
+//
+// One goroutine, the keeper, owns the file: everything that reads or writes it
+// is a call that waits in this struct until the keeper comes to it. What waits
+// together is written in one transaction, with one wait for the disk. Open
+// starts the keeper and Close waits for it. Nothing is read, written, encoded
+// or waited for, and no function of the observer called, with the lock held.
+type Queue struct {
+	dir    string
+	config config
+	ready  chan struct{} // capacity 1
+	taking chan struct{} // capacity 1: holds a value during Take and Close
+
+	wake chan struct{} // capacity 1: tells the keeper that there is work
+	kept chan struct{} // closed when the keeper has ended
+	done chan struct{} // closed when Close has ended
+
+	late sync.Mutex // held while an end is recorded after Close
+
+	mu        sync.Mutex
+	ledger    ledger
+	line      []*put // calls of Put that have not begun, first come first served
+	begun     int    // calls of Put that the keeper is at
+	full      bool   // the first in line has been found not to fit
+	reading   *reading
+	endings   []*ending
+	leftovers []uint64 // positions that have ended, but could not be deleted yet
+	turn      chan struct{}
+	excess    int64 // how much more than the bound may wait, since it was found so
+	sealed    bool
+	closing   bool // Close has been called
+	stopping  bool // the keeper must end
+	stopped   bool // the keeper has ended, or will not look again
+
+	observed *queue.Observer // nil until Observe
+	notices  []notice        // what the observer has not been told of
+
+	// Owned by the keeper, and by Close when it has ended.
+	store   *store // nil if the last one was damaged and there is no new one yet
+	damaged error  // why the file has to be set aside, if that could not be done yet
+}
+
+var _ queue.Queue = (*Queue)(nil)
+
+// Open opens the queue in a folder, and makes folder and queue if they are not
+// there. It reads what the file says of its records, not the records, so that
+// it takes a fraction of a second also for a large one.
+//
+// It returns an error that names the folder if the folder cannot be used: it
+// cannot be made, read or written, others may write to it, another process has
+// it open (after a second), or a newer release wrote it. A damaged file is no
+// such error: it is set aside beside the new one, and the Failed of the
+// observer gets an error that names both.
+func Open(dir string, opts ...Option) (*Queue, error) {
+	c, err := newConfig(opts)
+	if err != nil {
+		return nil, err
+	}
+	q := &Queue{
+		dir:    dir,
+		config: c,
+		ready:  make(chan struct{}, 1),
+		taking: make(chan struct{}, 1),
+		wake:   make(chan struct{}, 1),
+		kept:   make(chan struct{}),
+		done:   make(chan struct{}),
+		turn:   make(chan struct{}),
+		ledger: newLedger(),
+	}
+	if err := prepareFolder(dir); err != nil {
+		return nil, fmt.Errorf("spool: folder %s: %w", dir, err)
+	}
+	if err := q.open(); err != nil {
+		return nil, fmt.Errorf("spool: folder %s: %w", dir, err)
+	}
+	q.excess = max(0, q.ledger.backlog.bytes-c.maxBytes)
+	go q.keep()
+	return q, nil
+}
+
+func (q *Queue) path() string { return filepath.Join(q.dir, fileName) }
+
+// Observe implements [queue.Queue]. What went wrong in Open is told now.
+func (q *Queue) Observe(o queue.Observer) {
+	q.mu.Lock()
+	q.observed = &o
+	q.mu.Unlock()
+	q.announce()
+}
+
+// Ready implements [queue.Queue].
+func (q *Queue) Ready() <-chan struct{} { return q.ready }
+
+// Durable implements [queue.Queue]: what is on disk outlives the process.
+func (q *Queue) Durable() bool { return true }
+
+// Last implements [queue.Queue].
+func (q *Queue) Last() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.ledger.position
+}
+
+// Stats implements [queue.Queue]. What was found by Open counts as accepted.
+// The capacity is 0, as the queue is bounded in bytes. Records that a newer
+// release wrote are not in the figures, unless one turns out to be such only
+// when it is its turn; that one stays queued.
+func (q *Queue) Stats() queue.Stats {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.ledger.snapshot()
+}
+
+// Bytes returns the size of the records that have not ended, those in flight
+// included.
+func (q *Queue) Bytes() int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.ledger.stored
+}
+
+// Seal implements [queue.Queue].
+func (q *Queue) Seal() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.sealed = true
+	for _, p := range q.line {
+		p.result <- queue.ErrClosed
+	}
+	q.line, q.full = nil, false
+	q.signal()
+}
+
+// Close implements [queue.Queue]. It waits for what is being written, then
+// closes the file; what waits and what is in flight is kept in it. An entry in
+// flight that is settled later opens the file once more. Concurrent calls wait
+// for the same end.
+func (q *Queue) Close() error {
+	q.Seal()
+	if !q.beginClosing() {
+		<-q.done
+		return nil
+	}
+	defer q.announce()
+	defer close(q.done)
+	q.taking <- struct{}{}
+	defer func() { <-q.taking }()
+	q.mu.Lock()
+	q.stopping = true
+	q.nudge()
+	q.mu.Unlock()
+	<-q.kept
+
+	q.mu.Lock()
+	q.ledger.closed = true
+	q.ledger.passBarriers()
+	q.signal()
+	q.mu.Unlock()
+	if q.store == nil {
+		return nil
+	}
+	if err := q.store.close(); err != nil {
+		return fmt.Errorf("spool: closing %s: %w", q.path(), err)
+	}
+	return nil
+}
+
+func (q *Queue) beginClosing() (first bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	first = !q.closing
+	q.closing = true
+	return first
+}
+
+// signal tells whoever waits for Ready. The caller holds the lock.
+func (q *Queue) signal() {
+	select {
+	case q.ready <- struct{}{}:
+	default: // the signal that is there already says the same
+	}
+}
+
+// nudge tells the keeper that there is work. The caller holds the lock.
+func (q *Queue) nudge() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// A notice is what the observer has to be told: a drop, or else an error.
+type notice struct {
+	drop queue.Drop
+	err  error
+}
+
+// noteDrop and noteFailure are told of by the next call that ends. The keeper
+// does not tell itself, as the observer may call Put. The caller holds the
+// lock.
+func (q *Queue) noteDrop(d queue.Drop) { q.notices = append(q.notices, notice{drop: d}) }
+
+func (q *Queue) noteFailure(err error) {
+	q.notices = append(q.notices, notice{err: fmt.Errorf("spool: folder %s: %w", q.dir, err)})
+}
+
+// announce tells the observer what it has not been told yet. The caller does
+// not hold the lock.
+func (q *Queue) announce() {
+	q.mu.Lock()
+	if q.observed == nil || len(q.notices) == 0 {
+		q.mu.Unlock()
+		return
+	}
+	observer, notices := *q.observed, q.notices
+	q.notices = nil
+	q.mu.Unlock()
+	for _, n := range notices {
+		if n.err != nil {
+			observer.Failed(n.err)
+		} else {
+			observer.Dropped(n.drop)
+		}
+	}
+}

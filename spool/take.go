@@ -1,0 +1,187 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/asyncmetric/asyncmetric/batch"
+	"github.com/asyncmetric/asyncmetric/queue"
+	"github.com/asyncmetric/asyncmetric/spool/frame"
+)
+
+// maxExpired is how many records that are too old one transaction drops.
+const maxExpired = 1000
+
+var errTooOld = errors.New("accepted longer ago than WithMaxAge allows")
+
+// A reading is what Take waits for: a record.
+type reading struct {
+	entry  *entry
+	record []byte
+	err    error
+	done   chan struct{} // closed by the keeper when the rest has been set
+}
+
+// Take implements [queue.Queue]. It reads one record, and waits for that as
+// long as ctx allows. A record that cannot be read back is dropped, with
+// [queue.ReasonCorrupt], one that is too old with [queue.ReasonAge]; the next
+// one is handed out instead.
+func (q *Queue) Take(ctx context.Context, want func(*metricdata.ResourceMetrics) bool) (queue.Entry, error) {
+	defer q.announce()
+	select {
+	case q.taking <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-q.taking }()
+	for {
+		e, err := q.hold(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if e == nil {
+			continue
+		}
+		if e.collection == nil {
+			again, err := q.readHeld(ctx, e)
+			if err != nil {
+				return nil, err
+			}
+			if again {
+				continue
+			}
+		}
+		wanted := want == nil || want(e.collection)
+		return q.hand(e, wanted)
+	}
+}
+
+// hold returns the oldest entry that waits, and keeps the keeper from it. It
+// returns nil when it has dropped what was too old.
+func (q *Queue) hold(ctx context.Context) (*entry, error) {
+	for {
+		q.mu.Lock()
+		e, turn := q.ledger.first, q.turn
+		switch {
+		case q.stopping:
+			q.mu.Unlock()
+			return nil, queue.ErrClosed
+		case e == nil && q.sealed && q.begun == 0:
+			q.mu.Unlock()
+			return nil, queue.ErrClosed
+		case e == nil:
+			q.mu.Unlock()
+			return nil, queue.ErrEmpty
+		case e.state == claimed || e.state == settling:
+			q.mu.Unlock()
+			select {
+			case <-turn:
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+			continue
+		}
+		if expired := q.expired(); len(expired) > 0 {
+			d := q.dropEntries(expired, queue.ReasonAge, errTooOld)
+			q.mu.Unlock()
+			return nil, d.wait(ctx)
+		}
+		e.state = held
+		q.mu.Unlock()
+		return e, nil
+	}
+}
+
+// expired returns the oldest entries if they are too old. The caller holds the
+// lock.
+func (q *Queue) expired() (entries []*entry) {
+	if q.config.maxAge == 0 {
+		return nil
+	}
+	before := time.Now().Add(-q.config.maxAge)
+	for e := q.ledger.first; e != nil && len(entries) < maxExpired; e = e.next {
+		if e.state != waiting || !e.newest.Before(before) {
+			break
+		}
+		entries = append(entries, e)
+	}
+	return entries
+}
+
+// readHeld sets the collection of an entry that Take holds. Where that cannot
+// be done, the entry is let go or ended, and it returns true if there may be
+// another one.
+func (q *Queue) readHeld(ctx context.Context, e *entry) (again bool, err error) {
+	r := &reading{entry: e, done: make(chan struct{})}
+	q.mu.Lock()
+	q.reading = r
+	q.nudge()
+	q.mu.Unlock()
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if q.reading == r {
+			q.reading = nil
+		}
+		e.state = waiting
+		return false, ctx.Err()
+	}
+	rm, err := r.collection()
+	switch {
+	case err == nil:
+		e.collection = rm
+		return false, nil
+	case errors.Is(err, frame.ErrVersion):
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.passForeign(e, err)
+		return true, nil
+	case errors.Is(err, frame.ErrCorrupt), errors.Is(err, errDamaged):
+		q.mu.Lock()
+		d := q.dropEntries([]*entry{e}, queue.ReasonCorrupt, fmt.Errorf("the record at position %d: %w", e.position, err))
+		q.mu.Unlock()
+		return true, d.wait(ctx)
+	default:
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		e.state = waiting
+		return false, fmt.Errorf("spool: folder %s: reading the record at position %d: %w", q.dir, e.position, err)
+	}
+}
+
+// collection returns what was read.
+func (r *reading) collection() (*metricdata.ResourceMetrics, error) {
+	if r.err != nil {
+		return nil, r.err
+	}
+	rm, err := decode(r.record)
+	if err != nil {
+		return nil, err
+	}
+	if points := batch.Points(rm); points != r.entry.points {
+		return nil, fmt.Errorf("%w: it has %d data points, should have %d", frame.ErrCorrupt, points, r.entry.points)
+	}
+	return rm, nil
+}
+
+// hand hands out an entry that Take holds, or lets it go.
+func (q *Queue) hand(e *entry, wanted bool) (queue.Entry, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !wanted {
+		e.state = waiting
+		return nil, queue.ErrDeclined
+	}
+	q.ledger.hand(e)
+	if len(q.line) > 0 {
+		q.full = false
+		q.nudge()
+	}
+	return e, nil
+}

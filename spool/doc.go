@@ -8,7 +8,8 @@
 // # What it promises
 //
 // Export returns when the collection is on the disk itself: it has been written
-// and synced. Nothing that was acknowledged so is lost when the process ends,
+// and synced (if the disk reports an error in the last sync of all, the observer
+// learns that it may not survive a loss of power). Nothing that was acknowledged so is lost when the process ends,
 // however it does, kill -9 included, nor when the computer loses power. It is
 // deleted when it has been delivered, or has ended otherwise, and that has been
 // told to the queue; the next process goes on with the oldest, in order. So

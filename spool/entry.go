@@ -35,6 +35,7 @@ const (
 	waiting  state = iota // whoever comes first
 	held                  // Take is about to hand it out
 	claimed               // the keeper is about to join or drop it
+	dropping              // the keeper is about to drop it
 	inFlight              // whoever took it
 	settling              // the keeper is about to record its end
 	foreign               // nobody: a newer release wrote it

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 )
 
 // prepareFolder makes the folder, with those above it, unless it is there. It
@@ -16,7 +17,10 @@ func prepareFolder(dir string) error {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
-		return os.Chmod(dir, 0o700) // the umask may have taken away more
+		if err := os.Chmod(dir, 0o700); err != nil { // the umask may have taken away more
+			return err
+		}
+		return syncFolder(filepath.Dir(dir))
 	case err != nil:
 		return err
 	case !info.IsDir():

@@ -4,6 +4,8 @@ package spool
 
 import "os"
 
+const noFollow = 0
+
 // checkFolder accepts all: the permissions that Go shows say nothing about who
 // can write.
 func checkFolder(os.FileInfo) error { return nil }

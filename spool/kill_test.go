@@ -41,6 +41,8 @@ const (
 // outlives them.
 type backend struct {
 	*httptest.Server
+	busy sync.RWMutex // read locked by each request
+
 	mu       sync.Mutex
 	mode     string // up, down or flapping
 	received []int64
@@ -59,7 +61,24 @@ func (b *backend) set(mode string) {
 	b.mode = mode
 }
 
+// quiesce waits until no request of a child that has ended is under way.
+func (b *backend) quiesce() {
+	b.CloseClientConnections()
+	b.busy.Lock()
+	defer b.busy.Unlock()
+}
+
+// all returns what has been received.
+func (b *backend) all() []int64 {
+	b.quiesce()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.received
+}
+
 func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	b.busy.RLock()
+	defer b.busy.RUnlock()
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return // the child was killed while it sent
@@ -168,6 +187,7 @@ func killing(t *testing.T, b *backend, rounds int, bound int64) (acknowledged []
 			}
 		}
 		require.ErrorContains(t, cmd.Wait(), "killed")
+		b.quiesce()
 		next++ // the first of this child may have been accepted, too
 	}
 	b.set("up")
@@ -189,9 +209,10 @@ func TestKillLosesNothingAcknowledgedAndKeepsTheOrder(t *testing.T) {
 	b := newBackend(t)
 	acknowledged := killing(t, b, killRounds(), 1<<30)
 
-	seen := make(map[int64]int, len(b.received))
+	received := b.all()
+	seen := make(map[int64]int, len(received))
 	duplicates, last := 0, int64(0)
-	for _, value := range b.received {
+	for _, value := range received {
 		require.GreaterOrEqual(t, value, last, "order")
 		last = value
 		seen[value]++
@@ -199,7 +220,7 @@ func TestKillLosesNothingAcknowledgedAndKeepsTheOrder(t *testing.T) {
 			duplicates++
 		}
 	}
-	t.Logf("%d acknowledged, %d received, %d of them again", len(acknowledged), len(b.received), duplicates)
+	t.Logf("%d acknowledged, %d received, %d of them again", len(acknowledged), len(received), duplicates)
 	assert.LessOrEqual(t, duplicates, killRounds(), "one collection was in flight at each kill")
 	for _, number := range acknowledged {
 		require.Positive(t, seen[number], "number %d was acknowledged and never arrived", number)
@@ -212,10 +233,11 @@ func TestKillLosesNothingWhileCollectionsAreJoined(t *testing.T) {
 	b := newBackend(t)
 	acknowledged := killing(t, b, killRounds()/3, 2000)
 	var sum int64
-	for _, value := range b.received {
+	received := b.all()
+	for _, value := range received {
 		sum += value
 	}
 	t.Logf("%d acknowledged in %d rounds, %d received in %d collections",
-		len(acknowledged), killRounds()/3, sum, len(b.received))
+		len(acknowledged), killRounds()/3, sum, len(received))
 	assert.GreaterOrEqual(t, sum, int64(len(acknowledged)))
 }

@@ -53,7 +53,7 @@ func (p *plan) addJoin(j join) {
 }
 
 func (p *plan) addDrop(d drop) {
-	d.entry.state = claimed
+	d.entry.state = dropping
 	p.drops = append(p.drops, d)
 	p.entries--
 	p.bytes -= d.entry.size
@@ -76,7 +76,7 @@ func (p *plan) letGo() {
 		j.letGo()
 	}
 	for _, d := range p.drops {
-		if d.entry.state == claimed {
+		if d.entry.state == dropping {
 			d.entry.state = waiting
 		}
 	}

@@ -25,7 +25,8 @@ type put struct {
 
 // Put implements [queue.Queue]. It returns nil when the record is on the disk,
 // so that nothing but the loss of the disk can lose it. Under [WithNoSync] the
-// operating system has it.
+// operating system has it, and so it is if the disk fails in the very last sync
+// of a record: the Failed of the observer learns of that.
 //
 // An error means that nothing was queued. It is one of those of the interface,
 // or says that OTLP cannot express the collection, or that it could not be

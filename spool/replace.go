@@ -50,7 +50,7 @@ func (q *Queue) replaceStore(cause error, p *plan) {
 func (q *Queue) loseStored() (points int) {
 	for e := q.ledger.first; e != nil; {
 		next := e.next
-		if (e.state == waiting || e.state == claimed) && e.collection == nil {
+		if (e.state == waiting || e.state == claimed || e.state == dropping) && e.collection == nil {
 			points += e.points
 			q.ledger.end(e, 0, e.points)
 		}

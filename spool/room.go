@@ -79,7 +79,7 @@ func (q *Queue) takeUp(p *plan, put *put) bool {
 	if !q.mustCoarsen(p, size) {
 		return false
 	}
-	if len(p.puts) > 0 {
+	if len(p.puts) > 0 || len(p.joins) > 0 {
 		q.commit(p) // so that they can be joined, too
 	}
 	if q.complete(p, put) {
@@ -159,6 +159,13 @@ func (q *Queue) joinPair(p *plan, older, newer *entry) (work int64) {
 	}
 	if len(p.joins) > 0 {
 		q.commit(p) // one of the two may be needed again
+		q.mu.Lock()
+		gone := older.state != claimed || newer.state != claimed
+		q.mu.Unlock()
+		if gone {
+			q.letGo(older, newer)
+			return work
+		}
 	}
 	p.addJoin(j)
 	return work

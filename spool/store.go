@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"time"
 
@@ -64,6 +65,13 @@ func openStore(path string, noSync bool) (*store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if noSync {
+		return s, nil
+	}
+	// What is in a file is durable only if its name is.
+	if err := syncFolder(filepath.Dir(path)); err != nil {
+		return nil, errors.Join(fmt.Errorf("making the name of the file durable: %w", err), s.close())
+	}
 	return s, nil
 }
 
@@ -73,7 +81,7 @@ func (s *store) open(path string, noSync bool) error {
 		NoSync:       noSync,
 		FreelistType: bbolt.FreelistMapType,
 		OpenFile: func(name string, flag int, perm os.FileMode) (f *os.File, err error) {
-			if s.file, err = os.OpenFile(name, flag, perm); err != nil {
+			if s.file, err = os.OpenFile(name, flag|noFollow, perm); err != nil {
 				return nil, err
 			}
 			return s.file, secure(s.file)

@@ -76,7 +76,7 @@ func (q *Queue) hold(ctx context.Context) (*entry, error) {
 		case e == nil:
 			q.mu.Unlock()
 			return nil, queue.ErrEmpty
-		case e.state == claimed || e.state == settling:
+		case e.state == claimed || e.state == dropping || e.state == settling:
 			q.mu.Unlock()
 			select {
 			case <-turn:

@@ -1,0 +1,76 @@
+package spool
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.etcd.io/bbolt"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.opentelemetry.io/otel/sdk/resource"
+
+	"github.com/asyncmetric/asyncmetric/internal/metrictest"
+	"github.com/asyncmetric/asyncmetric/queue"
+)
+
+// Calls of Put that share a transaction must not keep each other from joining.
+func TestConcurrentPutsLoseNoTotalsHoweverTightTheBound(t *testing.T) {
+	for _, bound := range []int64{1, 110, 220, 310} {
+		q, told := open(t, t.TempDir(), WithMaxBytes(bound), WithNoSync())
+		var producers sync.WaitGroup
+		for range 8 {
+			producers.Go(func() {
+				for range 50 {
+					assert.NoError(t, q.Put(t.Context(), metrictest.Numbers(5, 1)))
+				}
+			})
+		}
+		producers.Wait()
+		assert.Empty(t, told.dropped(), "bound %d", bound)
+		total := int64(0)
+		for {
+			e, err := q.Take(t.Context(), nil)
+			if err != nil {
+				require.ErrorIs(t, err, queue.ErrEmpty)
+				break
+			}
+			total += metrictest.Value(e.Collection())
+			require.NoError(t, e.Settle(e.Points(), 0))
+		}
+		assert.Equal(t, int64(8*50), total, "bound %d", bound)
+	}
+}
+
+// of returns a collection that can be joined with those of the same name only.
+func of(name string, points int, value int64) *metricdata.ResourceMetrics {
+	rm := metrictest.Numbers(points, value)
+	rm.Resource = resource.NewSchemaless(attribute.String("service.name", name))
+	return rm
+}
+
+// A record that turns out to be corrupt when it is to be joined ends once.
+func TestCorruptRecordAmongThoseToJoinEndsOnce(t *testing.T) {
+	dir := t.TempDir()
+	q, told := open(t, dir, WithMaxBytes(600))
+	for i, name := range []string{"a", "a", "b", "c", "d"} {
+		require.NoError(t, q.Put(t.Context(), of(name, 1, int64(i))))
+	}
+	require.NoError(t, q.store.db.Update(func(tx *bbolt.Tx) error {
+		records := tx.Bucket(bucketRecords)
+		record := append([]byte(nil), getRecord(records, 1)...)
+		record[len(record)-1] ^= 1
+		return putRecord(records, 1, record)
+	}))
+	for range 4 {
+		require.NoError(t, q.Put(t.Context(), of("e", 100, 5)))
+	}
+	s := q.Stats()
+	assert.Equal(t, s.Accepted, s.Exported+s.Dropped+s.Coalesced+uint64(s.Queued))
+	assert.LessOrEqual(t, told.dropped()[queue.ReasonCorrupt], 1)
+	require.NoError(t, q.Close())
+	again, _ := open(t, dir)
+	assert.Equal(t, s.Queued, again.Stats().Queued, "memory and file agree")
+	assert.Equal(t, s.Collections, again.Stats().Collections)
+}

@@ -24,7 +24,9 @@
 // Each Put and each Settle is a transaction, with two waits for the disk: one
 // for the data, one for the page that makes it valid. Calls that come at the
 // same time share one. [WithNoSync] leaves them out, for those who would rather
-// lose the last seconds in a power cut. In memory, a queue takes some 160 bytes
+// lose the last seconds in a power cut. With the largest backlog that there has
+// been the file has grown, and bbolt writes its list of free pages each time: 8
+// bytes for each 4 kB. In memory, a queue takes some 160 bytes
 // for each record, and the collection that is being delivered.
 //
 // # When it is full

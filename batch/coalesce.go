@@ -51,7 +51,7 @@ func Coalesce(dst *Buffer, older, newer *metricdata.ResourceMetrics) *metricdata
 	m.scopes.match(len(older.ScopeMetrics), len(newer.ScopeMetrics),
 		func(i int) scopeID { return scopeIDOf(&older.ScopeMetrics[i].Scope) },
 		func(j int) scopeID { return scopeIDOf(&newer.ScopeMetrics[j].Scope) })
-	scopes := dst.scopes.take(len(older.ScopeMetrics) + len(m.scopes.rest))
+	scopes := dst.scopes.take(len(older.ScopeMetrics) + m.scopes.rest)
 	k := 0
 	for i, j := range m.scopes.partner {
 		if src := &older.ScopeMetrics[i]; j < 0 {
@@ -87,7 +87,7 @@ func coalesceMetrics(b *Buffer, m *matcher, older, newer []metricdata.Metrics) [
 	m.metrics.match(len(older), len(newer),
 		func(i int) instrumentID { return instrumentIDOf(&older[i], i) },
 		func(j int) instrumentID { return instrumentIDOf(&newer[j], -1-j) })
-	dst := b.metrics.take(len(older) + len(m.metrics.rest))
+	dst := b.metrics.take(len(older) + m.metrics.rest)
 	k := 0
 	for i, j := range m.metrics.partner {
 		if j < 0 {
@@ -134,7 +134,7 @@ func (k aggregation[A, P]) coalescePoints(
 	m.matchNeighbours(len(older), len(newer),
 		func(i int) attribute.Distinct { return k.attributes(&older[i]).Equivalent() },
 		func(j int) attribute.Distinct { return k.attributes(&newer[j]).Equivalent() })
-	dst := k.arena(b).take(len(older) + len(m.rest))
+	dst := k.arena(b).take(len(older) + m.rest)
 	apart := 0
 	for i := range older {
 		if j := m.partner[i]; j >= 0 {
@@ -142,7 +142,7 @@ func (k aggregation[A, P]) coalescePoints(
 			if k.attributes(&older[i]).Equals(k.attributes(&newer[j])) && k.join(b, h, &dst[i], &older[i], &newer[j]) {
 				continue
 			}
-			m.taken[j] = false
+			m.partnerOfNewer[j] = -1
 			apart++
 		}
 		dst[i] = older[i]
@@ -155,7 +155,7 @@ func (k aggregation[A, P]) coalescePoints(
 	}
 	rest := dst[len(older):len(older)]
 	for j := range newer {
-		if !m.taken[j] {
+		if m.partnerOfNewer[j] < 0 {
 			rest = append(rest, newer[j])
 		}
 	}

@@ -22,13 +22,11 @@ var matchers = sync.Pool{New: func() any { return new(matcher) }}
 func (m *matcher) release() { matchers.Put(m) }
 
 // A matching pairs the elements of two lists by a key. Each element has one
-// partner at most; what has none is rest.
+// partner at most.
 type matching[K comparable] struct {
-	partner []int32 // for each older element its partner's index, or -1
-	rest    []int32 // the newer elements without a partner, in order
-	taken   []bool  // for each newer element whether it has a partner
-
-	partnerOfNewer []int32 // for each newer element its partner's index, or -1
+	partner        []int32 // for each older element its partner's index, or -1
+	partnerOfNewer []int32 // for each newer element the same
+	rest           int     // how many newer elements have no partner
 
 	// A hash table with open addressing: for each key 1 + the index of its first
 	// newer element. A map would take as long to clear for a small list as for
@@ -44,12 +42,11 @@ func (m *matching[K]) match(older, newer int, olderKey, newerKey func(int) K) {
 	m.begin(older, newer, newerKey)
 	for i := range m.partner {
 		j := *m.slot(olderKey(i), newerKey) - 1
-		for j >= 0 && m.taken[j] {
+		for j >= 0 && m.partnerOfNewer[j] >= 0 {
 			j = m.next[j]
 		}
 		m.pair(i, j)
 	}
-	m.end()
 }
 
 // matchNeighbours pairs the last older element of a key with its first newer
@@ -60,41 +57,28 @@ func (m *matching[K]) matchNeighbours(older, newer int, olderKey, newerKey func(
 	m.begin(older, newer, newerKey)
 	for i := older - 1; i >= 0; i-- {
 		j := *m.slot(olderKey(i), newerKey) - 1
-		if j >= 0 && m.taken[j] {
+		if j >= 0 && m.partnerOfNewer[j] >= 0 {
 			j = -1
 		}
 		m.pair(i, j)
 	}
-	m.end()
 }
 
 func (m *matching[K]) begin(older, newer int, key func(int) K) {
 	m.partner = resized(m.partner, older)
-	m.taken = resized(m.taken, newer)
-	clear(m.taken)
+	m.partnerOfNewer = resized(m.partnerOfNewer, newer)
+	for j := range m.partnerOfNewer {
+		m.partnerOfNewer[j] = -1
+	}
+	m.rest = newer
 	m.index(newer, key)
 }
 
 func (m *matching[K]) pair(i int, j int32) {
 	m.partner[i] = j
 	if j >= 0 {
-		m.taken[j] = true
-	}
-}
-
-func (m *matching[K]) end() {
-	m.rest = m.rest[:0]
-	m.partnerOfNewer = resized(m.partnerOfNewer, len(m.taken))
-	for j, taken := range m.taken {
-		m.partnerOfNewer[j] = -1
-		if !taken {
-			m.rest = append(m.rest, int32(j))
-		}
-	}
-	for i, j := range m.partner {
-		if j >= 0 {
-			m.partnerOfNewer[j] = int32(i)
-		}
+		m.partnerOfNewer[j] = int32(i)
+		m.rest--
 	}
 }
 

@@ -23,8 +23,13 @@ func (p pairing) of(m *matching[int], older, newer []int) (partner, rest []int) 
 	for _, j := range m.partner {
 		partner = append(partner, int(j))
 	}
-	for _, j := range m.rest {
-		rest = append(rest, int(j))
+	for j, i := range m.partnerOfNewer {
+		if i < 0 {
+			rest = append(rest, j)
+		}
+	}
+	if len(rest) != m.rest {
+		panic("the number of elements without a partner is wrong")
 	}
 	return partner, rest
 }
@@ -110,7 +115,7 @@ func TestMatchingIsThatOfASimpleOne(t *testing.T) {
 			require.Equal(t, wantPartner, partner)
 			require.Equal(t, wantRest, rest)
 			for j := range newer {
-				require.Equal(t, contains(rest, j), !m.taken[j])
+				require.Equal(t, contains(rest, j), m.partnerOfNewer[j] < 0)
 			}
 		}
 	})

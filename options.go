@@ -191,7 +191,7 @@ const (
 	// ReasonOverflow: the queue was full.
 	ReasonOverflow = queue.ReasonOverflow
 	// ReasonPermanent: the inner exporter failed in a way that is not retried,
-	// or retries are off.
+	// or retries are off, or a durable queue cannot express the data.
 	ReasonPermanent = queue.ReasonPermanent
 	// ReasonElapsed: MaxElapsedTime of [Retry] would have been exceeded.
 	ReasonElapsed = queue.ReasonElapsed

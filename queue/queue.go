@@ -187,7 +187,8 @@ type DropReason string
 const (
 	// ReasonOverflow: the queue was full.
 	ReasonOverflow DropReason = "overflow"
-	// ReasonPermanent: the inner exporter failed in a way that is not retried.
+	// ReasonPermanent: the inner exporter failed in a way that is not retried, or
+	// a durable queue cannot express the data.
 	ReasonPermanent DropReason = "permanent"
 	// ReasonElapsed: the time for retries was used up.
 	ReasonElapsed DropReason = "elapsed"

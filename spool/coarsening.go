@@ -1,8 +1,8 @@
 package spool
 
-// maxJoinSteps bounds how many pairs one Put looks at, without reading them. It
-// is more than the records of most queues.
-const maxJoinSteps = 1 << 17
+// maxJoinSteps bounds how many pairs one Put looks at, without reading them. The
+// next one goes on from there.
+const maxJoinSteps = 1 << 13
 
 // relaxedShare is the share of the bound, one in so many, that has to become
 // free before new collections are kept apart again.

@@ -1,7 +1,10 @@
 package spool
 
 import (
+	"context"
+	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -41,6 +44,37 @@ func TestConcurrentPutsLoseNoTotalsHoweverTightTheBound(t *testing.T) {
 		}
 		assert.Equal(t, int64(8*50), total, "bound %d", bound)
 	}
+}
+
+// Calls of Put that join what they bring to the only entry must leave it to
+// Take in between, and not hold up the reading of it.
+func TestSteadyProducersDoNotHoldUpTake(t *testing.T) {
+	q, _ := open(t, t.TempDir(), WithMaxBytes(1), WithNoSync())
+	const producers = 8
+	var puts atomic.Int64
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	for range producers {
+		running.Go(func() {
+			for ctx.Err() == nil {
+				assert.NoError(t, q.Put(t.Context(), metrictest.Numbers(50, 1)))
+				puts.Add(1)
+			}
+		})
+	}
+	for taken := 0; taken < 50; {
+		before := puts.Load()
+		e, err := q.Take(t.Context(), nil)
+		if errors.Is(err, queue.ErrEmpty) {
+			continue
+		}
+		require.NoError(t, err)
+		require.LessOrEqual(t, puts.Load()-before, int64(8*producers))
+		require.NoError(t, e.Settle(e.Points(), 0))
+		taken++
+	}
+	stop()
+	running.Wait()
 }
 
 // of returns a collection that can be joined with those of the same name only.

@@ -38,6 +38,10 @@ func childCrash(dir string) error {
 	if err != nil {
 		return err
 	}
+	renewing := step >= stepFresh
+	if renewing {
+		maxFreePages = 0
+	}
 	q, err := Open(dir, WithMaxBytes(bound))
 	if err != nil {
 		return err
@@ -57,7 +61,7 @@ func childCrash(dir string) error {
 			return err
 		}
 		fmt.Println("put", value)
-		if value%3 > 0 {
+		if value%3 > 0 && !renewing {
 			continue
 		}
 		e, err := q.Take(ctx, nil)

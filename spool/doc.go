@@ -8,8 +8,7 @@
 // # What it promises
 //
 // Export returns when the collection is on the disk itself: it has been written
-// and synced (if the disk reports an error in the last sync of all, the observer
-// learns that it may not survive a loss of power). Nothing that was acknowledged so is lost when the process ends,
+// and synced. Nothing that was acknowledged so is lost when the process ends,
 // however it does, kill -9 included, nor when the computer loses power. It is
 // deleted when it has been delivered, or has ended otherwise, and that has been
 // told to the queue; the next process goes on with the oldest, in order. So
@@ -24,9 +23,7 @@
 // Each Put and each Settle is a transaction, with two waits for the disk: one
 // for the data, one for the page that makes it valid. Calls that come at the
 // same time share one. [WithNoSync] leaves them out, for those who would rather
-// lose the last seconds in a power cut. With the largest backlog that there has
-// been the file has grown, and bbolt writes its list of free pages each time: 8
-// bytes for each 4 kB. In memory, a queue takes some 160 bytes
+// lose the last seconds in a power cut. In memory, a queue takes some 160 bytes
 // for each record, and the collection that is being delivered.
 //
 // # When it is full
@@ -57,12 +54,17 @@
 // A record that a newer release wrote is left in place, reported once and
 // passed over. A file in a newer format is refused by Open.
 //
+// A metric that OTLP cannot express, for instance as the key of an attribute is
+// not UTF-8, is dropped by Put, with [queue.ReasonPermanent].
+//
 // # The file
 //
 // The folder has one file, spool.db, of go.etcd.io/bbolt. It belongs to one
 // process at a time, which holds a lock on it. It has permission 0600, the
-// folder 0700. It grows to what has been queued at most, does not shrink while
-// it is open, and reuses its pages.
+// folder 0700. It grows to what has been queued at most and reuses its pages.
+// Once a large backlog has been delivered, with more than 16 MB of pages free, a
+// new file takes its place (not on Windows): bbolt writes the list of free pages
+// each time, and never makes a file smaller.
 //
 // There are three buckets, the first two with the position as a key of 8 bytes,
 // big endian:

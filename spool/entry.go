@@ -38,7 +38,6 @@ const (
 	dropping              // the keeper is about to drop it
 	inFlight              // whoever took it
 	settling              // the keeper is about to record its end
-	foreign               // nobody: a newer release wrote it
 	ended
 )
 

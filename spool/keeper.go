@@ -34,28 +34,37 @@ func (q *Queue) stop() bool {
 	return q.stopped
 }
 
-// work does what waits, and reports false if there is nothing.
+// work does what waits, and reports false if there is nothing. Calls of Put that
+// come meanwhile have to wait, so that they do not hold up Take and Settle.
 func (q *Queue) work() bool {
 	p := new(plan)
 	q.mu.Lock()
 	r := q.reading
 	p.endings = q.endings
-	puts := len(q.line) > 0 && !q.full
+	puts := len(q.line)
+	if q.full || q.yields() {
+		puts = 0
+	}
 	q.reading, q.endings = nil, nil
 	q.mu.Unlock()
-	if r == nil && len(p.endings) == 0 && !puts {
+	if r == nil && len(p.endings) == 0 && puts == 0 {
 		return false
 	}
 	if r != nil {
 		q.serve(r, p)
 	}
-	for next := q.next(p); next != nil; next = q.next(p) {
+	for range puts {
+		next := q.next(p)
+		if next == nil {
+			break
+		}
 		q.admit(p, next)
 		if p.size > maxPlan {
 			q.commit(p)
 		}
 	}
 	q.commit(p)
+	q.renew()
 	return true
 }
 
@@ -82,7 +91,7 @@ func (q *Queue) read(e *entry, p *plan) ([]byte, error) {
 func (q *Queue) next(p *plan) *put {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.line) > 0 {
+	for len(q.line) > 0 && !q.yields() {
 		first := q.line[0]
 		fits := q.fits(p, first.index.size, q.config.maxBytes)
 		if !fits && q.config.overflow == queue.Block {
@@ -99,6 +108,13 @@ func (q *Queue) next(p *plan) *put {
 		first.result <- queue.ErrFull
 	}
 	return nil
+}
+
+// yields reports whether it is the turn of Take, which has found the oldest
+// entry claimed: without that, calls of Put could claim it again and again. The
+// caller holds the lock.
+func (q *Queue) yields() bool {
+	return q.takeWaits && q.ledger.first != nil && q.ledger.first.state == waiting
 }
 
 // fits reports whether so many more bytes may wait within limit, once p has been
@@ -147,9 +163,12 @@ func (q *Queue) write(p *plan, change func(position uint64) change) error {
 func (q *Queue) enterPlan(p *plan, err, endingErr error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if errors.Is(err, errUnsynced) {
-		q.noteFailure(err)
+	puts, told := p.allPuts(), err
+	if errors.Is(err, errUnsynced) { // it is in the file
 		err, endingErr = nil, nil
+		if len(puts) == 0 {
+			q.noteFailure(told)
+		}
 	}
 	if endingErr == nil {
 		q.leftovers = nil
@@ -162,13 +181,12 @@ func (q *Queue) enterPlan(p *plan, err, endingErr error) {
 	} else {
 		p.letGo()
 	}
-	for _, put := range p.allPuts() {
+	if told != nil {
+		told = q.inFolder(told)
+	}
+	for _, put := range puts {
 		q.begun--
-		if err != nil {
-			put.result <- fmt.Errorf("spool: folder %s: %w", q.dir, err)
-		} else {
-			put.result <- nil
-		}
+		put.result <- told
 	}
 	q.excess = min(q.excess, max(0, q.ledger.backlog.bytes-q.config.maxBytes))
 	q.full = false
@@ -194,7 +212,7 @@ func (q *Queue) endEnding(d *ending, err error) {
 		if d.drop != nil {
 			q.noteFailure(err)
 		}
-		err = fmt.Errorf("spool: folder %s: %w", q.dir, err)
+		err = q.inFolder(err)
 	}
 	d.result <- err
 }

@@ -2,7 +2,6 @@ package spool
 
 import (
 	"slices"
-	"time"
 
 	"github.com/asyncmetric/asyncmetric/queue"
 )
@@ -14,7 +13,6 @@ type ledger struct {
 	backlog
 	coarsening coarsening
 	inFlight   []*entry // in the order of their positions
-	foreign    []*entry // that a newer release wrote, in the order of their positions
 	stored     int64    // bytes of all of them
 	position   uint64   // the position of the newest collection
 	stats      queue.Stats
@@ -60,14 +58,6 @@ func (l *ledger) hand(e *entry) {
 	l.inFlight = append(l.inFlight, e)
 	l.stats.InFlight += e.points
 	l.coarsening.delivered = true
-}
-
-// pass leaves an entry for the release that wrote it.
-func (l *ledger) pass(e *entry) {
-	l.leave(e)
-	e.state = foreign
-	l.foreign = append(l.foreign, e)
-	l.passBarriers()
 }
 
 // end enters the end of an entry, in flight or not.
@@ -129,26 +119,16 @@ func (l *ledger) refuse(points int) {
 // snapshot returns the stats of this moment.
 func (l *ledger) snapshot() queue.Stats {
 	s := l.stats
-	s.Oldest = l.oldestTime()
+	if e := l.oldest(); e != nil {
+		s.Oldest = e.oldest
+	}
 	return s
 }
 
-// oldest returns the entry with the lowest position that has not ended and can
-// be expected to.
+// oldest returns the entry with the lowest position that has not ended.
 func (l *ledger) oldest() *entry {
 	if len(l.inFlight) > 0 {
 		return l.inFlight[0]
 	}
 	return l.first
-}
-
-func (l *ledger) oldestTime() (t time.Time) {
-	e := l.oldest()
-	if len(l.foreign) > 0 && (e == nil || l.foreign[0].position < e.position) {
-		e = l.foreign[0]
-	}
-	if e == nil {
-		return time.Time{}
-	}
-	return e.oldest
 }

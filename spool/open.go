@@ -3,13 +3,9 @@ package spool
 import (
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"time"
 
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
-
 	"github.com/asyncmetric/asyncmetric/batch"
-	"github.com/asyncmetric/asyncmetric/otlp"
 	"github.com/asyncmetric/asyncmetric/spool/frame"
 )
 
@@ -33,6 +29,7 @@ func (q *Queue) openAndLoad() error {
 	if err != nil {
 		return err
 	}
+	_ = removeFresh(q.path()) // whoever needs the name says if this failed
 	err = q.find(s)
 	switch {
 	case errors.Is(err, errDamaged):
@@ -52,16 +49,19 @@ func (q *Queue) find(s *store) error {
 	var badErr error
 	position, err := s.load(func(position uint64, b []byte) error {
 		x, err := decodeIndex(position, b)
+		if err != nil {
+			x, err = s.reindex(position, now)
+		}
 		switch {
 		case errors.Is(err, frame.ErrVersion):
 			newer++
 			return nil
+		case errors.Is(err, errDamaged):
+			return err
 		case err != nil:
-			if x, err = s.reindex(position, now); err != nil {
-				bad.deletes = append(bad.deletes, position)
-				badErr = fmt.Errorf("position %d: %w", position, err)
-				return ifDamaged(err)
-			}
+			bad.deletes = append(bad.deletes, position)
+			badErr = fmt.Errorf("position %d: %w", position, err)
+			return nil
 		}
 		// The clock may have been set back since.
 		x.oldest, x.newest = earlier(x.oldest, now), earlier(x.newest, now)
@@ -72,6 +72,7 @@ func (q *Queue) find(s *store) error {
 		return err
 	}
 	q.ledger.position = position
+	q.newer = newer
 	if newer > 0 {
 		q.noteFailure(fmt.Errorf("%d records are left in place: %w", newer, frame.ErrVersion))
 	}
@@ -82,13 +83,6 @@ func (q *Queue) find(s *store) error {
 	return s.apply(&bad)
 }
 
-func ifDamaged(err error) error {
-	if errors.Is(err, errDamaged) {
-		return err
-	}
-	return nil
-}
-
 func earlier(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return a
@@ -97,7 +91,8 @@ func earlier(a, b time.Time) time.Time {
 }
 
 // reindex returns the index of a record, whose own cannot be read. When it was
-// accepted is not known then.
+// accepted is not known then. The error wraps frame.ErrVersion if the record,
+// too, says that it is of a newer release.
 func (s *store) reindex(position uint64, now time.Time) (index, error) {
 	record, err := s.read(position, anySize)
 	if err != nil {
@@ -116,10 +111,4 @@ func (s *store) reindex(position uint64, now time.Time) (index, error) {
 		parts:    1,
 		resource: resource,
 	}, err
-}
-
-// hashResource returns a number that is equal for equal resources.
-func hashResource(rm *metricdata.ResourceMetrics) (uint32, error) {
-	b, err := otlp.Append(nil, &metricdata.ResourceMetrics{Resource: rm.Resource})
-	return crc32.Checksum(b, castagnoli), err
 }

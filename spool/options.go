@@ -37,7 +37,7 @@ func defaultConfig() config {
 //
 // A record is a collection as it is stored: compressed, some 10 to 30 bytes
 // for each data point. The file is larger than the records in it, by up to a
-// page (4 kB) for each, and does not shrink while the queue is open. What is in
+// page (4 kB) for each, and becomes smaller only when it is empty. What is in
 // flight comes on top. A single record that is larger than the bound is still
 // accepted where nothing else waits: a limit must not turn telemetry off.
 func WithMaxBytes(n int64) Option {

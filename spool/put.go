@@ -9,9 +9,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/asyncmetric/asyncmetric/batch"
-	"github.com/asyncmetric/asyncmetric/otlp"
 	"github.com/asyncmetric/asyncmetric/queue"
-	"github.com/asyncmetric/asyncmetric/spool/frame"
 )
 
 // A put is a call of Put. While it is in line it can leave; the keeper takes it
@@ -20,27 +18,44 @@ type put struct {
 	rm     *metricdata.ResourceMetrics // read only, and until there is a result
 	index  index
 	frame  []byte
+	unfit  error      // why some of the metrics were left out, or nil
 	result chan error // capacity 1: the sender never waits
 }
 
 // Put implements [queue.Queue]. It returns nil when the record is on the disk,
 // so that nothing but the loss of the disk can lose it. Under [WithNoSync] the
-// operating system has it, and so it is if the disk fails in the very last sync
-// of a record: the Failed of the observer learns of that.
+// operating system has it.
 //
 // An error means that nothing was queued. It is one of those of the interface,
 // or says that OTLP cannot express the collection, or that it could not be
-// written: the disk is full, for instance. The next Put may succeed.
+// written: the disk is full, for instance. The next Put may succeed. There is
+// one exception: if the disk fails in the very last of the syncs, and in one
+// more that is tried then, the collection is queued and the error says that it
+// may not survive a loss of power.
+//
+// Metrics that OTLP cannot express, of which [otlp.Append] says what they are,
+// are left out of a collection and dropped, with [queue.ReasonPermanent].
 func (q *Queue) Put(ctx context.Context, rm *metricdata.ResourceMetrics) error {
 	defer q.announce()
 	points := batch.Points(rm)
 	if err := q.refusal(ctx); err != nil || points == 0 {
 		return err
 	}
-	p, err := newPut(rm, points)
+	p, err := newPut(rm)
 	if err != nil {
 		return fmt.Errorf("spool: %w", err)
 	}
+	if err := q.await(ctx, p); err != nil {
+		return err
+	}
+	if left := points - p.index.points; left > 0 {
+		q.refuse(queue.Drop{Points: left, Reason: queue.ReasonPermanent, Err: fmt.Errorf("spool: %w", p.unfit)})
+	}
+	return nil
+}
+
+// await puts p in line and waits for its result.
+func (q *Queue) await(ctx context.Context, p *put) error {
 	if !q.enter(p) {
 		return queue.ErrClosed
 	}
@@ -55,6 +70,14 @@ func (q *Queue) Put(ctx context.Context, rm *metricdata.ResourceMetrics) error {
 	return <-p.result // it has begun, and will not take long
 }
 
+// refuse counts what was accepted and dropped at once.
+func (q *Queue) refuse(d queue.Drop) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ledger.refuse(d.Points)
+	q.noteDrop(d)
+}
+
 // refusal returns why a call of Put cannot succeed.
 func (q *Queue) refusal(ctx context.Context) error {
 	q.mu.Lock()
@@ -65,10 +88,14 @@ func (q *Queue) refusal(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func newPut(rm *metricdata.ResourceMetrics, points int) (*put, error) {
-	record, err := encode(rm)
-	if err != nil {
-		return nil, err
+// newPut encodes a collection, or what OTLP can express of it.
+func newPut(rm *metricdata.ResourceMetrics) (*put, error) {
+	record, unfit := encode(rm)
+	if unfit != nil {
+		var err error
+		if rm, record, err = encodeRest(rm); err != nil {
+			return nil, err
+		}
 	}
 	resource, err := hashResource(rm)
 	if err != nil {
@@ -78,7 +105,7 @@ func newPut(rm *metricdata.ResourceMetrics, points int) (*put, error) {
 	return &put{
 		rm: rm,
 		index: index{
-			points:   points,
+			points:   batch.Points(rm),
 			size:     int64(len(record)),
 			oldest:   now,
 			newest:   now,
@@ -86,30 +113,9 @@ func newPut(rm *metricdata.ResourceMetrics, points int) (*put, error) {
 			resource: resource,
 		},
 		frame:  record,
+		unfit:  unfit,
 		result: make(chan error, 1),
 	}, nil
-}
-
-// encode returns the record of a collection.
-func encode(rm *metricdata.ResourceMetrics) ([]byte, error) {
-	data, err := otlp.Append(nil, rm)
-	if err != nil {
-		return nil, err
-	}
-	return frame.Append(nil, data)
-}
-
-// decode returns the collection in a record.
-func decode(record []byte) (*metricdata.ResourceMetrics, error) {
-	data, err := frame.Decode(nil, record)
-	if err != nil {
-		return nil, err
-	}
-	rm, err := otlp.Decode(data)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", frame.ErrCorrupt, err)
-	}
-	return rm, nil
 }
 
 // enter puts p at the end of the line.

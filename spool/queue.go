@@ -39,20 +39,24 @@ type Queue struct {
 	full      bool   // the first in line has been found not to fit
 	reading   *reading
 	endings   []*ending
-	leftovers []uint64 // positions that have ended, but could not be deleted yet
-	turn      chan struct{}
-	excess    int64 // how much more than the bound may wait, since it was found so
+	leftovers []uint64      // positions that have ended, but could not be deleted yet
+	turn      chan struct{} // closed, and made anew, when entries are let go
+	takeWaits bool          // for the oldest entry
+	excess    int64         // how much more than the bound may wait, since it was found so
 	sealed    bool
 	closing   bool // Close has been called
 	stopping  bool // the keeper must end
 	stopped   bool // the keeper has ended, or will not look again
 
 	observed *queue.Observer // nil until Observe
-	notices  []notice        // what the observer has not been told of
+	notices  []notice        // what the observer has not been told of, at most maxNotices
+	untold   int             // errors that there was no room for
 
 	// Owned by the keeper, and by Close when it has ended.
-	store   *store // nil if the last one was damaged and there is no new one yet
-	damaged error  // why the file has to be set aside, if that could not be done yet
+	store     *store // nil if the last one was damaged and there is no new one yet
+	damaged   error  // why the file has to be set aside, if that could not be done yet
+	newer     int    // records of a newer release, that are left in place
+	mayBeFree int    // how many pages of a file without records may be free
 }
 
 var _ queue.Queue = (*Queue)(nil)
@@ -81,12 +85,14 @@ func Open(dir string, opts ...Option) (*Queue, error) {
 		done:   make(chan struct{}),
 		turn:   make(chan struct{}),
 		ledger: newLedger(),
+
+		mayBeFree: maxFreePages,
 	}
 	if err := prepareFolder(dir); err != nil {
-		return nil, fmt.Errorf("spool: folder %s: %w", dir, err)
+		return nil, q.inFolder(err)
 	}
 	if err := q.open(); err != nil {
-		return nil, fmt.Errorf("spool: folder %s: %w", dir, err)
+		return nil, q.inFolder(err)
 	}
 	q.excess = max(0, q.ledger.backlog.bytes-c.maxBytes)
 	go q.keep()
@@ -118,8 +124,7 @@ func (q *Queue) Last() uint64 {
 
 // Stats implements [queue.Queue]. What was found by Open counts as accepted.
 // The capacity is 0, as the queue is bounded in bytes. Records that a newer
-// release wrote are not in the figures, unless one turns out to be such only
-// when it is its turn; that one stays queued.
+// release wrote are not in the figures.
 func (q *Queue) Stats() queue.Stats {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -201,40 +206,5 @@ func (q *Queue) nudge() {
 	select {
 	case q.wake <- struct{}{}:
 	default:
-	}
-}
-
-// A notice is what the observer has to be told: a drop, or else an error.
-type notice struct {
-	drop queue.Drop
-	err  error
-}
-
-// noteDrop and noteFailure are told of by the next call that ends. The keeper
-// does not tell itself, as the observer may call Put. The caller holds the
-// lock.
-func (q *Queue) noteDrop(d queue.Drop) { q.notices = append(q.notices, notice{drop: d}) }
-
-func (q *Queue) noteFailure(err error) {
-	q.notices = append(q.notices, notice{err: fmt.Errorf("spool: folder %s: %w", q.dir, err)})
-}
-
-// announce tells the observer what it has not been told yet. The caller does
-// not hold the lock.
-func (q *Queue) announce() {
-	q.mu.Lock()
-	if q.observed == nil || len(q.notices) == 0 {
-		q.mu.Unlock()
-		return
-	}
-	observer, notices := *q.observed, q.notices
-	q.notices = nil
-	q.mu.Unlock()
-	for _, n := range notices {
-		if n.err != nil {
-			observer.Failed(n.err)
-		} else {
-			observer.Dropped(n.drop)
-		}
 	}
 }

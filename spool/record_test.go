@@ -2,6 +2,7 @@ package spool
 
 import (
 	"encoding/binary"
+	"errors"
 	"os"
 	"testing"
 	"time"
@@ -125,25 +126,49 @@ func TestARecordOfANewerReleaseIsLeftInPlaceAndReportedOnce(t *testing.T) {
 	})
 }
 
-// The index of a release may be known, and its frames not.
-func TestANewerFrameFoundLateIsLeftInPlaceToo(t *testing.T) {
-	dir := filled(t, 1, 2, 3)
-	edit(t, dir, func(records, _ *bbolt.Bucket) error {
-		r := append([]byte(nil), getRecord(records, 2)...)
-		r[0] = frame.Version + 1
-		return putRecord(records, 2, r)
+// A version is one byte, and so no proof: a newer release would have written
+// both.
+func TestAVersionThatOnlyOneOfFrameAndIndexHasIsDamage(t *testing.T) {
+	t.Run("frame", func(t *testing.T) {
+		dir := filled(t, 1, 2, 3)
+		edit(t, dir, func(records, _ *bbolt.Bucket) error {
+			r := append([]byte(nil), getRecord(records, 2)...)
+			r[0] = frame.Version + 1
+			return putRecord(records, 2, r)
+		})
+		q, o := open(t, dir)
+		require.Equal(t, []int64{1, 3}, drain(t, q))
+		assert.Equal(t, map[queue.DropReason]int{queue.ReasonCorrupt: 2}, o.dropped())
+		assert.ErrorIs(t, o.drops[0].Err, frame.ErrCorrupt)
+		assert.NoError(t, o.failures())
+	})
+	t.Run("index", func(t *testing.T) {
+		dir := filled(t, 1, 2, 3)
+		edit(t, dir, func(_, index *bbolt.Bucket) error {
+			x := append([]byte(nil), index.Get(key(2))...)
+			x[0] = frame.Version + 1
+			return index.Put(key(2), x)
+		})
+		q, o := open(t, dir)
+		require.Equal(t, []int64{1, 2, 3}, drain(t, q))
+		assert.NoError(t, o.failures())
+		assert.Empty(t, o.drops)
+	})
+}
+
+// What a newer release wrote is not deleted because its index is damaged.
+func TestADamagedIndexOfANewerRecordLeavesTheRecord(t *testing.T) {
+	dir := filled(t, 1, 2)
+	newer := []byte{frame.Version + 1, 'x'}
+	edit(t, dir, func(records, index *bbolt.Bucket) error {
+		return errors.Join(putRecord(records, 1, newer), index.Put(key(1), []byte{0}))
 	})
 	q, o := open(t, dir)
-	last := q.Last()
-	require.Equal(t, []int64{1, 3}, drain(t, q))
-	require.NoError(t, q.Wait(t.Context(), last))
-	assert.Len(t, o.failed, 1)
+	require.Equal(t, []int64{2}, drain(t, q))
 	assert.ErrorIs(t, o.failures(), frame.ErrVersion)
-	assert.Equal(t, 2, q.Stats().Queued)
-	assert.False(t, q.Stats().Oldest.IsZero())
 	require.NoError(t, q.Close())
 	edit(t, dir, func(records, _ *bbolt.Bucket) error {
-		assert.Equal(t, byte(frame.Version+1), getRecord(records, 2)[0])
+		assert.Equal(t, newer, getRecord(records, 1))
 		return nil
 	})
 }

@@ -41,7 +41,7 @@ func (q *Queue) replaceStore(cause error, p *plan) {
 		q.noteFailure(err)
 	}
 	if lost > 0 {
-		q.noteDrop(queue.Drop{Points: lost, Reason: queue.ReasonCorrupt, Err: fmt.Errorf("spool: folder %s: %w", q.dir, cause)})
+		q.noteDrop(queue.Drop{Points: lost, Reason: queue.ReasonCorrupt, Err: q.inFolder(cause)})
 	}
 }
 

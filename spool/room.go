@@ -267,16 +267,8 @@ func (q *Queue) load(e *entry, p *plan) *metricdata.ResourceMetrics {
 	case err == nil:
 		return rm
 	case e.state != claimed: // it went with the file
-	case errors.Is(err, frame.ErrVersion):
-		q.passForeign(e, err)
 	case errors.Is(err, frame.ErrCorrupt):
 		p.addDrop(drop{e, queue.ReasonCorrupt, fmt.Errorf("spool: the record at position %d: %w", e.position, err)})
 	}
 	return nil
-}
-
-// passForeign leaves a record in place and says so. The caller holds the lock.
-func (q *Queue) passForeign(e *entry, err error) {
-	q.ledger.pass(e)
-	q.noteFailure(fmt.Errorf("the record at position %d is left in place: %w", e.position, err))
 }

@@ -39,7 +39,7 @@ var (
 
 	// errUnsynced is wrapped by the error of a change that was made, but may not
 	// survive a loss of power.
-	errUnsynced = errors.New("written, but the disk did not confirm it")
+	errUnsynced = errors.New("written, but the disk did not confirm it: it may not survive a loss of power")
 
 	// errFormat is wrapped by the error for a file of a newer release.
 	errFormat = errors.New("written by a newer release")

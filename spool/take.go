@@ -43,9 +43,6 @@ func (q *Queue) Take(ctx context.Context, want func(*metricdata.ResourceMetrics)
 		if err != nil {
 			return nil, err
 		}
-		if e == nil {
-			continue
-		}
 		if e.collection == nil {
 			again, err := q.readHeld(ctx, e)
 			if err != nil {
@@ -60,39 +57,60 @@ func (q *Queue) Take(ctx context.Context, want func(*metricdata.ResourceMetrics)
 	}
 }
 
-// hold returns the oldest entry that waits, and keeps the keeper from it. It
-// returns nil when it has dropped what was too old.
+// hold returns the oldest entry that waits, and keeps the keeper from it. Those
+// that are too old it drops.
 func (q *Queue) hold(ctx context.Context) (*entry, error) {
+	defer q.endTurn()
 	for {
-		q.mu.Lock()
-		e, turn := q.ledger.first, q.turn
-		switch {
-		case q.stopping:
-			q.mu.Unlock()
-			return nil, queue.ErrClosed
-		case e == nil && q.sealed && q.begun == 0:
-			q.mu.Unlock()
-			return nil, queue.ErrClosed
-		case e == nil:
-			q.mu.Unlock()
-			return nil, queue.ErrEmpty
-		case e.state == claimed || e.state == dropping || e.state == settling:
-			q.mu.Unlock()
-			select {
-			case <-turn:
-			case <-ctx.Done():
-				return nil, ctx.Err()
-			}
-			continue
+		e, wait, err := q.tryHold()
+		if wait == nil {
+			return e, err
 		}
-		if expired := q.expired(); len(expired) > 0 {
-			d := q.dropEntries(expired, queue.ReasonAge, errTooOld)
-			q.mu.Unlock()
-			return nil, d.wait(ctx)
+		if err := wait(ctx); err != nil {
+			return nil, err
 		}
-		e.state = held
-		q.mu.Unlock()
-		return e, nil
+	}
+}
+
+// tryHold returns what to wait for where there is nothing to hold yet.
+func (q *Queue) tryHold() (e *entry, wait func(context.Context) error, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	e = q.ledger.first
+	switch {
+	case q.stopping, e == nil && q.sealed && q.begun == 0:
+		return nil, nil, queue.ErrClosed
+	case e == nil:
+		return nil, nil, queue.ErrEmpty
+	case e.state != waiting:
+		q.takeWaits = true
+		return nil, waitFor(q.turn), nil
+	}
+	if expired := q.expired(); len(expired) > 0 {
+		return nil, q.dropEntries(expired, queue.ReasonAge, errTooOld).wait, nil
+	}
+	e.state = held
+	return e, nil, nil
+}
+
+func waitFor(c <-chan struct{}) func(context.Context) error {
+	return func(ctx context.Context) error {
+		select {
+		case <-c:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// endTurn lets the keeper go on that yields to Take.
+func (q *Queue) endTurn() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.takeWaits {
+		q.takeWaits = false
+		q.nudge()
 	}
 }
 
@@ -137,11 +155,6 @@ func (q *Queue) readHeld(ctx context.Context, e *entry) (again bool, err error) 
 	case err == nil:
 		e.collection = rm
 		return false, nil
-	case errors.Is(err, frame.ErrVersion):
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		q.passForeign(e, err)
-		return true, nil
 	case errors.Is(err, frame.ErrCorrupt), errors.Is(err, errDamaged):
 		q.mu.Lock()
 		d := q.dropEntries([]*entry{e}, queue.ReasonCorrupt, fmt.Errorf("the record at position %d: %w", e.position, err))
@@ -161,6 +174,9 @@ func (r *reading) collection() (*metricdata.ResourceMetrics, error) {
 		return nil, r.err
 	}
 	rm, err := decode(r.record)
+	if errors.Is(err, frame.ErrVersion) { // a newer release would have written the index as well
+		err = fmt.Errorf("%w: %w", frame.ErrCorrupt, err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package asyncmetric_test
 import (
 	"context"
 	"fmt"
+	"net/http/httptest"
 	"runtime"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/asyncmetric/asyncmetric"
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
 	"github.com/asyncmetric/asyncmetric/queue"
+	"github.com/asyncmetric/asyncmetric/statusz"
 )
 
 // sink is an inner exporter that does nothing, or, given a gate, waits for it.
@@ -189,10 +191,40 @@ func BenchmarkDelivery(b *testing.B) {
 	}
 }
 
+// backedUp returns an exporter with so many collections waiting.
+func backedUp(b *testing.B, collections int) *asyncmetric.Exporter {
+	gate := make(chan struct{})
+	e := newBench(b, sink{gate}, asyncmetric.WithMaxQueueSize(1<<30))
+	b.Cleanup(func() { close(gate) }) // before that of newBench
+	rm := metrictest.Numbers(1, 1)
+	for range collections {
+		if err := e.Export(b.Context(), rm); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return e
+}
+
 func BenchmarkStats(b *testing.B) {
-	e := newBench(b, sink{})
-	b.ReportAllocs()
-	for b.Loop() {
-		e.Stats()
+	for _, collections := range []int{10, 100_000} {
+		e := backedUp(b, collections)
+		b.Run(fmt.Sprintf("op=Stats/waiting=%d", collections), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				e.Stats()
+			}
+		})
+		b.Run(fmt.Sprintf("op=Status/waiting=%d", collections), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				e.Status()
+			}
+		})
+		page := statusz.Handler(e)
+		b.Run(fmt.Sprintf("op=page/waiting=%d", collections), func(b *testing.B) {
+			for b.Loop() {
+				page.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+			}
+		})
 	}
 }

@@ -240,17 +240,22 @@ func TestMergedCollectionsEndTogether(t *testing.T) {
 		"warning":         {PartialSuccess{RejectedItems: 0}, 1 + 9},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error { return c.err }}
-			e, g := held(t, inner, asyncmetric.WithMerging(0))
-			for v := range int64(3) {
-				require.NoError(t, e.Export(t.Context(), metrictest.Numbers(3, 1+v)))
-			}
-			close(g.open)
-			assert.ErrorIs(t, e.ForceFlush(t.Context()), c.err)
-			assert.Len(t, inner.Attempts(), 2)
-			assert.Equal(t, c.exported, e.Stats().Exported)
-			assert.Equal(t, 10-c.exported, e.Stats().Dropped)
-			shutdown(t, e, inner)
+			synctest.Test(t, func(t *testing.T) {
+				inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error { return c.err }}
+				e, g := held(t, inner, asyncmetric.WithMerging(0))
+				for v := range int64(3) {
+					require.NoError(t, e.Export(t.Context(), metrictest.Numbers(3, 1+v)))
+				}
+				flushed := make(chan error, 1)
+				go func() { flushed <- e.ForceFlush(t.Context()) }()
+				synctest.Wait()
+				close(g.open)
+				assert.ErrorIs(t, <-flushed, c.err)
+				assert.Len(t, inner.Attempts(), 2)
+				assert.Equal(t, c.exported, e.Stats().Exported)
+				assert.Equal(t, 10-c.exported, e.Stats().Dropped)
+				shutdown(t, e, inner)
+			})
 		})
 	}
 }

@@ -12,7 +12,7 @@ const (
 	// maxJoinSteps bounds how many pairs one Put looks at. It is more than the
 	// collections that wait in a queue of the default size, unless they are
 	// tiny.
-	maxJoinSteps = 1024
+	maxJoinSteps = 1 << 13
 
 	// maxWork bounds how much one Put joins: it goes on to another pair only
 	// until it has gone through so many times the points that it brings. For
@@ -35,7 +35,7 @@ const (
 // Count for each entry the collections that it was made of, its parts. A pass
 // goes over what waits from the oldest to the newest and joins neighbours that
 // have, together, at most twice target parts. When it has reached the end,
-// target doubles and the next pass begins. Meanwhile what is new is joined to
+// target doubles, until there is a pair for it, and the next pass begins. Meanwhile what is new is joined to
 // the newest entry until that has target parts, too. So behind the cursor of
 // the pass entries have about two times target parts, before it target, and
 // only the newest may have less: no entry spans more than about twice the time
@@ -53,21 +53,40 @@ const (
 type coarsening struct {
 	target    int    // parts that the newest entry gets before a new one begins, at least 1
 	cursor    int    // index of the waiting entry at which the pass goes on
-	parts     int    // of all that waits
+	smallest  int    // parts of the smallest pair that was too large in this pass, or 0
 	delivered bool   // something has been taken since target was 1
 	version   uint64 // of the entry that got its data last
 }
 
-// popped tells that e, the oldest entry that waited, waits no more.
-func (c *coarsening) popped(e *entry) {
-	c.parts -= e.parts
-	c.cursor = max(0, c.cursor-1)
-}
+// popped tells that the oldest entry that waited waits no more.
+func (c *coarsening) popped() { c.cursor = max(0, c.cursor-1) }
 
 // nextVersion returns a number that no entry has had.
 func (c *coarsening) nextVersion() uint64 {
 	c.version++
 	return c.version
+}
+
+// mayJoin reports whether a pair of so many parts may become one in this pass.
+func (c *coarsening) mayJoin(parts int) bool {
+	if parts <= 2*c.target {
+		return true
+	}
+	if c.smallest == 0 || parts < c.smallest {
+		c.smallest = parts
+	}
+	return false
+}
+
+// nextPass doubles target until there is a pair for it. It reports false if no
+// target would make one.
+func (c *coarsening) nextPass() bool {
+	found := c.smallest > 0
+	for c.smallest > 2*c.target {
+		c.target *= 2
+	}
+	c.smallest = 0
+	return found
 }
 
 // takeUp is what Put does under Coalesce before it looks for room. It reports
@@ -76,7 +95,7 @@ func (c *coarsening) nextVersion() uint64 {
 func (m *Memory) takeUp(rm *metricdata.ResourceMetrics, points int) bool {
 	c := &m.coarsening
 	if c.delivered && m.waitingPoints()+points <= m.maxPoints-m.maxPoints/relaxedShare {
-		c.target, c.cursor, c.delivered = 1, 0, false
+		c.target, c.cursor, c.smallest, c.delivered = 1, 0, 0, false
 	}
 	if m.complete(rm, points) {
 		return true
@@ -138,7 +157,6 @@ func (m *Memory) joinNewest(rm *metricdata.ResourceMetrics, points int) bool {
 	m.stats.Accepted += uint64(points)
 	m.stats.Queued += grown
 	m.stats.Coalesced += uint64(points - grown)
-	m.coarsening.parts++
 	m.replace(newest, joined, 1, time.Now())
 	return true
 }
@@ -158,15 +176,14 @@ func (m *Memory) findPair() bool {
 	for range maxJoinSteps {
 		if c.cursor+1 >= m.waiting.Len() {
 			c.cursor = 0
-			if 2*c.target >= c.parts {
-				return false // no two entries were beyond the target
+			if !c.nextPass() {
+				return false
 			}
-			c.target *= 2
 			continue
 		}
 		older, newer := m.waiting.At(c.cursor), m.waiting.At(c.cursor+1)
-		if older.parts+newer.parts <= 2*c.target && older.apart != newer.version &&
-			batch.SameResource(older.Collection(), newer.Collection()) {
+		if older.apart != newer.version && batch.SameResource(older.Collection(), newer.Collection()) &&
+			c.mayJoin(older.parts+newer.parts) {
 			return true
 		}
 		c.cursor++

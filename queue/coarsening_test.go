@@ -262,3 +262,19 @@ func TestCoalesceKeepsTotalsAtRandom(t *testing.T) {
 		}
 	})
 }
+
+// Whatever waits may have become coarse before target was reset. However much
+// coarser it is, the first Put that needs room finds a pair.
+func TestACoarseBacklogHasRoomForWhatCannotBeJoinedToIt(t *testing.T) {
+	const waiting = 6000
+	m, dropped := newCoalescing(t, waiting)
+	for i := range waiting {
+		put(t, m, metrictest.Numbers(1, 1))
+		m.waiting.At(i).parts = 1 << 14
+	}
+	other := metrictest.Numbers(1, 1)
+	other.Resource = resource.NewSchemaless(attribute.String("service.name", "another"))
+	put(t, m, other)
+	require.Zero(t, *dropped)
+	require.Equal(t, int64(waiting+1), drain(t, m))
+}

@@ -145,7 +145,6 @@ func (m *Memory) push(rm *metricdata.ResourceMetrics, points int) {
 		oldest:   now,
 		newest:   now,
 	})
-	m.coarsening.parts++
 	m.stats.Accepted += uint64(points)
 	m.stats.Queued += points
 	m.stats.Collections++
@@ -156,7 +155,7 @@ func (m *Memory) push(rm *metricdata.ResourceMetrics, points int) {
 func (m *Memory) pop() (e *entry, ok bool) {
 	e, ok = m.waiting.Pop()
 	if ok {
-		m.coarsening.popped(e)
+		m.coarsening.popped()
 	}
 	return e, ok
 }

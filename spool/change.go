@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -43,6 +44,9 @@ var update = (*bbolt.DB).Update
 // apply makes a change. On success it is on the disk, on failure nothing has
 // changed, unless the error wraps errUnsynced.
 func (s *store) apply(c *change) error {
+	if err := s.syncName(); err != nil {
+		return err
+	}
 	id := 0
 	err := contain(func() error {
 		return update(s.db, func(tx *bbolt.Tx) error {
@@ -72,16 +76,31 @@ func (s *store) apply(c *change) error {
 		return err
 	}
 	// Only the last sync failed, that of the page that makes the rest valid.
-	// Another such page does as well.
-	if s.touch() == nil {
-		return nil
+	if confirmErr := confirm(s, id); confirmErr != nil {
+		return fmt.Errorf("%w: %w", errUnsynced, errors.Join(err, confirmErr))
 	}
-	return fmt.Errorf("%w: %w", errUnsynced, err)
+	return nil
 }
 
-// touch makes a transaction that changes nothing.
-func (s *store) touch() error {
-	return contain(func() error { return update(s.db, func(*bbolt.Tx) error { return nil }) })
+// confirm is rewriteMeta, but in tests.
+var confirm = (*store).rewriteMeta
+
+// rewriteMeta writes the page once more that a transaction wrote last. Another
+// transaction would write over pages that the one before needs, which is the
+// valid one as long as that page is not on the disk.
+func (s *store) rewriteMeta(transaction int) error {
+	page := make([]byte, s.db.Info().PageSize)
+	at := int64(transaction%2) * int64(len(page))
+	if _, err := s.file.ReadAt(page, at); err != nil {
+		return err
+	}
+	if got := binary.NativeEndian.Uint64(page[metaTransaction:]); got != uint64(transaction) {
+		return fmt.Errorf("its last page is of transaction %d, should be of %d", got, transaction)
+	}
+	if _, err := s.file.WriteAt(page, at); err != nil {
+		return err
+	}
+	return s.file.Sync()
 }
 
 // guard checks the pages that a change will touch.
@@ -108,13 +127,23 @@ func (s *store) guard(tx *bbolt.Tx, c *change) error {
 
 // deleteSame deletes the record of an entry, if it is still the same.
 func (s *store) deleteSame(e *entry) error {
+	c := change{deletes: []uint64{e.position}}
 	return contain(func() error {
-		return s.db.Update(func(tx *bbolt.Tx) error {
-			x, err := decodeIndex(e.position, tx.Bucket(bucketIndex).Get(key(e.position)))
-			if err != nil || x.size != e.size || x.points != e.points || x.parts != e.parts {
+		return update(s.db, func(tx *bbolt.Tx) error {
+			if err := s.guard(tx, &c); err != nil {
+				return err
+			}
+			b := tx.Bucket(bucketIndex).Get(key(e.position))
+			if b == nil {
 				return nil // another file
 			}
-			c := change{deletes: []uint64{e.position}}
+			x, err := decodeIndex(e.position, b)
+			if err != nil {
+				return err
+			}
+			if x.size != e.size || x.points != e.points {
+				return nil // another file, too
+			}
 			return c.apply(tx)
 		})
 	})

@@ -1,8 +1,8 @@
 package spool
 
-// maxJoinSteps bounds how many pairs one Put looks at, without reading them. The
-// next one goes on from there.
-const maxJoinSteps = 1 << 13
+// maxJoinSteps bounds how many pairs one Put looks at, without reading them. It
+// is more than the records of most queues.
+const maxJoinSteps = 1 << 17
 
 // relaxedShare is the share of the bound, one in so many, that has to become
 // free before new collections are kept apart again.
@@ -17,14 +17,13 @@ const relaxedShare = 8
 type coarsening struct {
 	target    int    // parts that the newest record gets before a new one begins, at least 1
 	cursor    *entry // at which the pass goes on; nil: at the oldest
-	parts     int    // of all that waits
+	smallest  int    // parts of the smallest pair that was too large in this pass, or 0
 	delivered bool   // something has been taken since target was 1
 	version   uint64 // of the entry that got its data last
 }
 
 // left tells that e waits no more; it is still in the list.
 func (c *coarsening) left(e *entry) {
-	c.parts -= e.parts
 	if c.cursor == e {
 		c.cursor = e.next
 	}
@@ -36,12 +35,34 @@ func (c *coarsening) nextVersion() uint64 {
 	return c.version
 }
 
+// mayJoin reports whether a pair of so many parts may become one in this pass.
+func (c *coarsening) mayJoin(parts int) bool {
+	if parts <= 2*c.target {
+		return true
+	}
+	if c.smallest == 0 || parts < c.smallest {
+		c.smallest = parts
+	}
+	return false
+}
+
+// nextPass doubles target until there is a pair for it. It reports false if no
+// target would make one.
+func (c *coarsening) nextPass() bool {
+	found := c.smallest > 0
+	for c.smallest > 2*c.target {
+		c.target *= 2
+	}
+	c.smallest = 0
+	return found
+}
+
 // relax keeps new collections apart again where a part of the queue has been
 // delivered, and size more bytes leave enough room in limit.
 func (l *ledger) relax(size, limit int64) {
 	c := &l.coarsening
 	if c.delivered && l.backlog.bytes+size <= limit-limit/relaxedShare {
-		c.target, c.cursor, c.delivered = 1, nil, false
+		c.target, c.cursor, c.smallest, c.delivered = 1, nil, 0, false
 	}
 }
 
@@ -57,15 +78,14 @@ func (l *ledger) findPair() (older *entry) {
 		}
 		if older == nil || older.next == nil {
 			c.cursor = nil
-			if 2*c.target >= c.parts {
-				return nil // no two entries were beyond the target
+			if !c.nextPass() {
+				return nil
 			}
-			c.target *= 2
 			continue
 		}
 		newer := older.next
-		if older.state == waiting && newer.state == waiting && older.parts+newer.parts <= 2*c.target &&
-			older.apart != newer.version && older.resource == newer.resource {
+		if older.state == waiting && newer.state == waiting &&
+			older.apart != newer.version && older.resource == newer.resource && c.mayJoin(older.parts+newer.parts) {
 			c.cursor = older
 			return older
 		}

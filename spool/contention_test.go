@@ -84,6 +84,30 @@ func of(name string, points int, value int64) *metricdata.ResourceMetrics {
 	return rm
 }
 
+// After a restart the queue has forgotten how coarse its records are. However
+// many there are, the first Put that needs room finds a pair.
+func TestACoarseBacklogHasRoomForWhatCannotBeJoinedToIt(t *testing.T) {
+	const records = 10_000
+	dir := t.TempDir()
+	q, _ := open(t, dir, WithNoSync())
+	p, err := newPut(metrictest.Numbers(1, 1))
+	require.NoError(t, err)
+	p.index.parts = 1 << 14
+	c := change{last: records}
+	for position := range uint64(records) {
+		c.writes = append(c.writes, write{position + 1, p.frame, p.index.encode(position + 1)})
+	}
+	require.NoError(t, q.store.apply(&c))
+	require.NoError(t, q.Close())
+
+	q, told := open(t, dir, WithNoSync(), WithMaxBytes(records*p.index.size))
+	for i := range 5 {
+		require.NoError(t, q.Put(t.Context(), of("another", 1, int64(i))))
+	}
+	assert.Empty(t, told.dropped())
+	assert.Equal(t, records+5, q.Stats().Queued+int(q.Stats().Coalesced))
+}
+
 // A record that turns out to be corrupt when it is to be joined ends once.
 func TestCorruptRecordAmongThoseToJoinEndsOnce(t *testing.T) {
 	dir := t.TempDir()

@@ -64,7 +64,8 @@
 // folder 0700. It grows to what has been queued at most and reuses its pages.
 // Once a large backlog has been delivered, with more than 16 MB of pages free, a
 // new file takes its place (not on Windows): bbolt writes the list of free pages
-// each time, and never makes a file smaller.
+// each time, and never makes a file smaller. Until it does it is called
+// spool.db.new; what a crash leaves of it the next Open removes.
 //
 // There are three buckets, the first two with the position as a key of 8 bytes,
 // big endian:

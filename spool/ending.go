@@ -2,6 +2,7 @@ package spool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/asyncmetric/asyncmetric/queue"
@@ -82,7 +83,9 @@ func (q *Queue) settleLate(d *ending) error {
 	s, err := openStore(q.path(), q.config.noSync)
 	if err == nil {
 		err = s.deleteSame(d.entries[0])
-		if closeErr := s.close(); err == nil {
+		if errors.Is(err, errDamaged) {
+			s.abandon()
+		} else if closeErr := s.close(); err == nil {
 			err = closeErr
 		}
 	}

@@ -131,7 +131,7 @@ func (q *Queue) commit(p *plan) {
 	}
 	err := q.write(p, p.change)
 	endingErr := err
-	if err != nil && len(p.endings) > 0 {
+	if err != nil && !errors.Is(err, errUnsynced) && len(p.endings) > 0 {
 		endingErr = q.write(p, p.endingsOnly)
 	}
 	q.enterPlan(p, err, endingErr)

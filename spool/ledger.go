@@ -39,7 +39,6 @@ func (l *ledger) enter(e *entry) {
 	e.largest = max(e.largest, e.size)
 	e.version = l.coarsening.nextVersion()
 	l.backlog.push(e)
-	l.coarsening.parts += e.parts
 	l.stored += e.size
 	l.stats.Queued += e.points
 	l.stats.Collections++
@@ -105,7 +104,6 @@ func (l *ledger) replace(e *entry, data index) {
 	l.backlog.bytes += data.size - e.size
 	l.stored += data.size - e.size
 	l.stats.Queued += data.points - e.points
-	l.coarsening.parts += data.parts - e.parts
 	e.index, e.collection, e.state = data, nil, waiting
 	e.version, e.apart = l.coarsening.nextVersion(), 0
 }

@@ -6,8 +6,8 @@ import (
 	"github.com/asyncmetric/asyncmetric/queue"
 )
 
-// maxNotices is how many notices are kept until somebody is told. Beyond, drops
-// are added up and errors are counted.
+// maxNotices is how many notices are kept while there is no observer. Beyond,
+// drops are added up for each reason, and errors are counted.
 const maxNotices = 64
 
 // A notice is what the observer has to be told: a drop, or else an error.
@@ -20,7 +20,7 @@ type notice struct {
 // does not tell itself, as the observer may call Put. The caller holds the
 // lock.
 func (q *Queue) noteDrop(d queue.Drop) {
-	if len(q.notices) >= maxNotices {
+	if q.observed == nil && len(q.notices) >= maxNotices {
 		for i := range q.notices {
 			if n := &q.notices[i]; n.err == nil && n.drop.Reason == d.Reason {
 				n.drop.Points += d.Points
@@ -32,7 +32,7 @@ func (q *Queue) noteDrop(d queue.Drop) {
 }
 
 func (q *Queue) noteFailure(err error) {
-	if len(q.notices) >= maxNotices {
+	if q.observed == nil && len(q.notices) >= maxNotices {
 		q.untold++
 		return
 	}

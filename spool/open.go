@@ -42,6 +42,11 @@ func (q *Queue) openAndLoad() error {
 	return err
 }
 
+// maxDoubts is how many records that are of a newer release, as the index says,
+// are read to make sure of it. Damage is not that frequent, and Open has to be
+// fast after a downgrade, too.
+const maxDoubts = 1000
+
 // find enters what the index has.
 func (q *Queue) find(s *store) error {
 	now := time.Now()
@@ -49,7 +54,7 @@ func (q *Queue) find(s *store) error {
 	var badErr error
 	position, err := s.load(func(position uint64, b []byte) error {
 		x, err := decodeIndex(position, b)
-		if err != nil {
+		if err != nil && (newer < maxDoubts || !errors.Is(err, frame.ErrVersion)) {
 			x, err = s.reindex(position, now)
 		}
 		switch {
@@ -91,8 +96,8 @@ func earlier(a, b time.Time) time.Time {
 }
 
 // reindex returns the index of a record, whose own cannot be read. When it was
-// accepted is not known then. The error wraps frame.ErrVersion if the record,
-// too, says that it is of a newer release.
+// accepted is not known then. The error wraps frame.ErrVersion if the record
+// says that it is of a newer release.
 func (s *store) reindex(position uint64, now time.Time) (index, error) {
 	record, err := s.read(position, anySize)
 	if err != nil {

@@ -14,9 +14,10 @@ const (
 	bucketFlag   = 1  // of a leaf element
 	bucketHeader = 16 // root 8, sequence 8; if there is no root, a page follows
 
-	freePage     = 16
-	metaFreeList = 48     // where in a meta page the id of the list of free pages is
-	manyFree     = 0xFFFF // as the number of elements: the first of 8 bytes is the number
+	freePage        = 16
+	metaFreeList    = 48     // where in a meta page the id of the list of free pages is
+	metaTransaction = 64     // and that of the transaction
+	manyFree        = 0xFFFF // as the number of elements: the first of 8 bytes is the number
 
 	maxDepth = 32 // a tree of that depth would not fit on any disk
 )

@@ -2,6 +2,7 @@ package spool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -15,7 +16,6 @@ import (
 // A put is a call of Put. While it is in line it can leave; the keeper takes it
 // out of the line and sends the result.
 type put struct {
-	rm     *metricdata.ResourceMetrics // read only, and until there is a result
 	index  index
 	frame  []byte
 	unfit  error      // why some of the metrics were left out, or nil
@@ -45,13 +45,12 @@ func (q *Queue) Put(ctx context.Context, rm *metricdata.ResourceMetrics) error {
 	if err != nil {
 		return fmt.Errorf("spool: %w", err)
 	}
-	if err := q.await(ctx, p); err != nil {
-		return err
-	}
-	if left := points - p.index.points; left > 0 {
+	err = q.await(ctx, p)
+	counted := err == nil || errors.Is(err, queue.ErrFull) || errors.Is(err, errUnsynced)
+	if left := points - p.index.points; left > 0 && counted {
 		q.refuse(queue.Drop{Points: left, Reason: queue.ReasonPermanent, Err: fmt.Errorf("spool: %w", p.unfit)})
 	}
-	return nil
+	return err
 }
 
 // await puts p in line and waits for its result.
@@ -103,7 +102,6 @@ func newPut(rm *metricdata.ResourceMetrics) (*put, error) {
 	}
 	now := time.Now()
 	return &put{
-		rm: rm,
 		index: index{
 			points:   batch.Points(rm),
 			size:     int64(len(record)),

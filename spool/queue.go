@@ -49,14 +49,14 @@ type Queue struct {
 	stopped   bool // the keeper has ended, or will not look again
 
 	observed *queue.Observer // nil until Observe
-	notices  []notice        // what the observer has not been told of, at most maxNotices
+	notices  []notice        // what the observer has not been told of
 	untold   int             // errors that there was no room for
 
 	// Owned by the keeper, and by Close when it has ended.
-	store     *store // nil if the last one was damaged and there is no new one yet
-	damaged   error  // why the file has to be set aside, if that could not be done yet
-	newer     int    // records of a newer release, that are left in place
-	mayBeFree int    // how many pages of a file without records may be free
+	store   *store // nil if the last one was damaged and there is no new one yet
+	damaged error  // why the file has to be set aside, if that could not be done yet
+	newer   int    // records of a newer release, that are left in place
+	pause   int    // how many chances to replace the file are passed over
 }
 
 var _ queue.Queue = (*Queue)(nil)
@@ -85,8 +85,6 @@ func Open(dir string, opts ...Option) (*Queue, error) {
 		done:   make(chan struct{}),
 		turn:   make(chan struct{}),
 		ledger: newLedger(),
-
-		mayBeFree: maxFreePages,
 	}
 	if err := prepareFolder(dir); err != nil {
 		return nil, q.inFolder(err)

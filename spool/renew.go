@@ -15,28 +15,29 @@ const freshSuffix = ".new"
 // of 4 kB each. bbolt writes the list of them in every transaction.
 var maxFreePages = 1 << 12
 
+// renewalPause is how many chances to replace a file are passed over after one
+// has failed.
+const renewalPause = 1000
+
 // renew begins a new file where that at hand has no records and is large: a
 // backlog costs nothing any more once it has been delivered. Where that is not
 // possible, as Windows does not rename a file that is open, the old one is as
 // good as before.
 func (q *Queue) renew() {
-	if q.store == nil || !q.empty() || q.store.freePages() <= q.mayBeFree {
+	if q.store == nil || !q.empty() || q.store.freePages() <= maxFreePages {
+		return
+	}
+	if q.pause > 0 {
+		q.pause--
 		return
 	}
 	fresh, err := q.store.successor(q.path(), q.ledger.position)
 	if err != nil {
-		q.mayBeFree *= 2 // rather than to try each time
+		q.pause = renewalPause
 		return
 	}
 	_ = q.store.close() // it has neither records nor a name
 	q.store = fresh
-	if q.config.noSync {
-		return
-	}
-	if err := syncFolder(q.dir); err != nil {
-		_ = q.store.close()
-		q.store = nil // ensureStore opens it again, once its name is durable
-	}
 }
 
 // empty reports whether there is nothing in the file.
@@ -70,6 +71,7 @@ func (s *store) successor(path string, position uint64) (*store, error) {
 		return nil, errors.Join(err, fresh.close(), removeFresh(path))
 	}
 	atStep(stepRenamed)
+	fresh.unnamed = !s.db.NoSync
 	return fresh, nil
 }
 

@@ -30,6 +30,7 @@ func (q *Queue) replaceStore(cause error, p *plan) {
 	q.store.abandon()
 	q.store = nil
 	q.damaged = cause
+	q.newer = 0
 	q.mu.Lock()
 	lost := q.loseStored()
 	p.reduce()

@@ -196,7 +196,11 @@ func (q *Queue) joinNewest(p *plan, put *put) bool {
 		return false
 	}
 	j := join{older: newest, put: put}
-	if rm := q.load(newest, p); rm == nil || !j.make(rm, put.rm, put.index) || !q.mayGrow(p, &j) {
+	// What comes back from the disk may differ from what was put in, and has to be
+	// joined to its like: integers in histograms become floating-point numbers.
+	added, err := decode(put.frame)
+	rm := q.load(newest, p)
+	if err != nil || rm == nil || !j.make(rm, added, put.index) || !q.mayGrow(p, &j) {
 		q.letGo(newest)
 		return false
 	}

@@ -45,34 +45,57 @@ var (
 	errFormat = errors.New("written by a newer release")
 )
 
+// errReplaced is wrapped by the error for a file that has been replaced while
+// its lock was waited for. The one that has the name now may be free.
+var errReplaced = errors.New("the file was replaced while it was opened")
+
 // A store is the file. It belongs to one goroutine at a time.
 //
 // bbolt maps the file into memory and trusts it. Where the file is damaged it
 // panics, or faults, and may keep its locks; a store turns that into errDamaged
 // and must then be abandoned, not closed.
 type store struct {
-	db   *bbolt.DB
-	file *os.File // the one that db has open
+	db      *bbolt.DB
+	file    *os.File // the one that db has open
+	unnamed bool     // its name is not durable yet, and has to be
 }
 
 // openStore opens the file, or makes it.
 func openStore(path string, noSync bool) (*store, error) {
-	s := new(store)
+	begin := time.Now()
+	s, err := tryOpenStore(path, noSync)
+	for errors.Is(err, errReplaced) && time.Since(begin) < lockTimeout {
+		s, err = tryOpenStore(path, noSync)
+	}
+	return s, err
+}
+
+func tryOpenStore(path string, noSync bool) (*store, error) {
+	s := &store{unnamed: !noSync}
 	err := contain(func() error { return s.open(path, noSync) })
-	if err != nil && errors.Is(err, errDamaged) {
+	if errors.Is(err, errDamaged) {
 		s.abandon()
 	}
 	if err != nil {
 		return nil, err
 	}
-	if noSync {
-		return s, nil
-	}
-	// What is in a file is durable only if its name is.
-	if err := syncFolder(filepath.Dir(path)); err != nil {
-		return nil, errors.Join(fmt.Errorf("making the name of the file durable: %w", err), s.close())
+	if err := s.syncName(); err != nil {
+		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
+}
+
+// syncName makes the name of the file durable, unless it is: what is in a file
+// is durable only if its name is.
+func (s *store) syncName() error {
+	if !s.unnamed {
+		return nil
+	}
+	if err := syncFolder(filepath.Dir(s.file.Name())); err != nil {
+		return fmt.Errorf("making the name of the file durable: %w", err)
+	}
+	s.unnamed = false
+	return nil
 }
 
 func (s *store) open(path string, noSync bool) error {
@@ -126,7 +149,7 @@ func (s *store) check(path string) error {
 		return err
 	}
 	if now, err := os.Stat(path); err != nil || !os.SameFile(opened, now) {
-		return errors.Join(errors.New("the file was replaced while it was opened"), err)
+		return errors.Join(errReplaced, err)
 	}
 	err = s.db.View(func(tx *bbolt.Tx) error {
 		if size := tx.Size(); opened.Size() < size {

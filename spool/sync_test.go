@@ -13,25 +13,33 @@ import (
 
 var errDisk = errors.New("input/output error")
 
-// failSyncs makes so many transactions fail in their last sync, when all has
-// been written, from the next one on.
-func failSyncs(t *testing.T, count int) {
-	before := update
-	t.Cleanup(func() { update = before })
+// failLastSync makes the last sync of the next transaction fail, when all has
+// been written, and so many attempts to make up for it. It counts transactions.
+func failLastSync(t *testing.T, attempts int) (transactions *int) {
+	updateBefore, confirmBefore := update, confirm
+	t.Cleanup(func() { update, confirm = updateBefore, confirmBefore })
+	transactions = new(int)
 	update = func(db *bbolt.DB, f func(*bbolt.Tx) error) error {
-		err := db.Update(f)
-		if count > 0 {
-			count--
+		err := updateBefore(db, f)
+		if *transactions++; *transactions == 1 {
 			return errors.Join(err, errDisk)
 		}
 		return err
 	}
+	confirm = func(s *store, transaction int) error {
+		if attempts > 0 {
+			attempts--
+			return errDisk
+		}
+		return confirmBefore(s, transaction)
+	}
+	return transactions
 }
 
 func TestALastSyncThatFailsIsMadeUpFor(t *testing.T) {
 	dir := filled(t, 1)
 	q, o := open(t, dir)
-	failSyncs(t, 1)
+	failLastSync(t, 0)
 	putValues(t, q, 1, 2)
 	require.Equal(t, []int64{1, 2}, drain(t, q))
 	require.NoError(t, q.Close())
@@ -41,7 +49,7 @@ func TestALastSyncThatFailsIsMadeUpFor(t *testing.T) {
 func TestPutSaysThatTheDiskDidNotConfirm(t *testing.T) {
 	dir := filled(t, 1)
 	q, o := open(t, dir)
-	failSyncs(t, 2)
+	failLastSync(t, 1)
 	err := q.Put(t.Context(), metrictest.Numbers(1, 2))
 	require.ErrorIs(t, err, errDisk)
 	require.ErrorIs(t, err, errUnsynced)
@@ -58,7 +66,8 @@ func TestAnEndThatTheDiskDidNotConfirmIsReported(t *testing.T) {
 	q, o := open(t, filled(t, 1))
 	e, err := q.Take(t.Context(), nil)
 	require.NoError(t, err)
-	failSyncs(t, 2)
+	transactions := failLastSync(t, 1)
 	require.NoError(t, e.Settle(e.Points(), 0))
+	assert.Equal(t, 1, *transactions, "it is in the file")
 	assert.ErrorIs(t, o.failures(), errDisk)
 }

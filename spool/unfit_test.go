@@ -53,3 +53,14 @@ func TestACollectionOfWhichOTLPCanExpressNothingIsRefused(t *testing.T) {
 	assert.Zero(t, q.Stats())
 	assert.Empty(t, o.drops)
 }
+
+func TestUnfitMetricsCountWhereTheRestIsRefused(t *testing.T) {
+	q, o := open(t, t.TempDir(), WithMaxBytes(1), WithOverflow(queue.DropNewest))
+	putValues(t, q, 1, 1)
+	rm := metrictest.Numbers(3, 7)
+	rm.ScopeMetrics[0].Metrics = append(unfit(), rm.ScopeMetrics[0].Metrics...)
+	require.ErrorIs(t, q.Put(t.Context(), rm), queue.ErrFull)
+	requireConserved(t, q)
+	assert.Equal(t, uint64(1+3+2), q.Stats().Accepted)
+	assert.Equal(t, map[queue.DropReason]int{queue.ReasonOverflow: 3, queue.ReasonPermanent: 2}, o.dropped())
+}

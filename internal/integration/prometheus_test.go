@@ -46,6 +46,9 @@ func TestPrometheusHasAllThatWasCountedAfterIt(t *testing.T) {
 func TestPrometheusHasAllThatWasCountedOnceAfterIt(t *testing.T) {
 	for _, o := range lostAnswers {
 		forEachSetup(t, o.name, func(t *testing.T, s setup) {
+			if s.merges {
+				t.Skip("a batch may have several points of a series")
+			}
 			store, p := sufferOutage(t, s, o)
 			store.assertNothingRefused(true)
 			store.assertStored(p.history, !s.coalesces)

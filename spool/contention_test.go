@@ -87,12 +87,12 @@ func of(name string, points int, value int64) *metricdata.ResourceMetrics {
 // After a restart the queue has forgotten how coarse its records are. However
 // many there are, the first Put that needs room finds a pair.
 func TestACoarseBacklogHasRoomForWhatCannotBeJoinedToIt(t *testing.T) {
-	const records = 10_000
+	const records = 20_000
 	dir := t.TempDir()
 	q, _ := open(t, dir, WithNoSync())
 	p, err := newPut(metrictest.Numbers(1, 1))
 	require.NoError(t, err)
-	p.index.parts = 1 << 14
+	p.index.parts = 1 << 16
 	c := change{last: records}
 	for position := range uint64(records) {
 		c.writes = append(c.writes, write{position + 1, p.frame, p.index.encode(position + 1)})

@@ -38,10 +38,11 @@ func Example() {
 	}
 	metric := read.ScopeMetrics[0].Metrics[0]
 	point := metric.Data.(metricdata.Sum[int64]).DataPoints[0]
-	fmt.Println(read.Resource, metric.Name, point.Attributes.ToSlice(), point.Value)
+	country, _ := point.Attributes.Value("country")
+	fmt.Println(read.Resource, metric.Name, country.AsString(), point.Value)
 	// Output:
 	// 72 bytes
-	// service.name=shop orders [{"country":"NZ"}] 42
+	// service.name=shop orders NZ 42
 }
 
 // A damaged record is an error that says where the damage is.

@@ -1,0 +1,3 @@
+// Package report writes what was measured: a page in Markdown with tables, and
+// plots.
+package report

@@ -73,8 +73,8 @@ func ExampleNew_invalid() {
 }
 
 func ExampleWithOverflow() {
-	// The reader waits when the queue is full, instead of losing anything.
-	exporter, err := asyncmetric.New(printer(), asyncmetric.WithOverflow(queue.Block))
+	// Only fresh data is of use here: what is oldest makes room.
+	exporter, err := asyncmetric.New(printer(), asyncmetric.WithOverflow(queue.DropOldest))
 	if err != nil {
 		fmt.Println(err)
 		return

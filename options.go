@@ -23,9 +23,10 @@ func (f optionFunc) apply(c *config) { f(c) }
 // collection that is larger is still accepted where nothing else waits: a
 // limit must not turn telemetry off.
 //
-// The default is 262144. A waiting point takes about 100 bytes, a histogram
-// point about 200 and 8 for each bucket, and each waiting collection about 1 kB
-// besides, which counts where collections have a few points only.
+// The default is 262144. A waiting point takes about 110 bytes, one of a
+// histogram about 200 and 8 for each bucket, of an exponential histogram up to
+// 1.3 kB, and each waiting collection about 1 kB besides, which counts where
+// collections have a few points only.
 func WithMaxQueueSize(points int) Option {
 	return optionFunc(func(c *config) {
 		c.maxQueueSize = points
@@ -84,8 +85,9 @@ func WithExportTimeout(d time.Duration) Option {
 }
 
 // WithDrainTimeout bounds ForceFlush and Shutdown when their context has no
-// deadline, as PeriodicReader does with its own. It must be above 0. The
-// default is 30 s.
+// deadline. It must be above 0. The default is 30 s. It makes no difference
+// behind a PeriodicReader, which sets a deadline itself where there is none: its
+// own timeout (metric.WithTimeout).
 func WithDrainTimeout(d time.Duration) Option {
 	return optionFunc(func(c *config) { c.drainTimeout = d })
 }

@@ -28,8 +28,9 @@ const (
 
 	// Block makes Put wait for room, until its context ends. Waiting calls get
 	// room in the order in which they came, so a large collection is not
-	// overtaken for ever by small ones. Choose it when the reader may be held
-	// up, but nothing may be lost while it can wait.
+	// overtaken for ever by small ones. Choose it when the caller of Export can
+	// keep the collection and try again. A PeriodicReader does not: it gives up
+	// after its timeout, and the collection is lost without having been counted.
 	Block
 )
 

@@ -32,8 +32,9 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	provider := metric.NewMeterProvider(metric.WithReader(metric.NewPeriodicReader(exporter)))
-	// Shutdown collects once more and delivers all that is queued.
-	defer func() { err = errors.Join(err, provider.Shutdown(ctx)) }()
+	// Shutdown delivers all that is queued. The flush before it keeps it from
+	// cancelling a collection under way.
+	defer func() { err = errors.Join(err, provider.ForceFlush(ctx), provider.Shutdown(ctx)) }()
 
 	orders, err := provider.Meter("shop").Int64Counter("orders")
 	if err != nil {

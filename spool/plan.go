@@ -15,15 +15,6 @@ type plan struct {
 	size    int64 // of new records
 }
 
-// A join makes one entry of two, or takes a call of Put up in one.
-type join struct {
-	older *entry
-	newer *entry // or nil
-	put   *put   // or nil
-	data  index  // of older from then on
-	frame []byte
-}
-
 // A drop is of an entry that waits.
 type drop struct {
 	entry  *entry
@@ -78,14 +69,6 @@ func (p *plan) letGo() {
 	for _, d := range p.drops {
 		if d.entry.state == dropping {
 			d.entry.state = waiting
-		}
-	}
-}
-
-func (j *join) letGo() {
-	for _, e := range []*entry{j.older, j.newer} {
-		if e != nil && e.state == claimed {
-			e.state = waiting
 		}
 	}
 }

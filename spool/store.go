@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -15,9 +14,6 @@ import (
 
 	"github.com/asyncmetric/asyncmetric/spool/frame"
 )
-
-// formatVersion is the version of the file: of its buckets and their keys.
-const formatVersion = 1
 
 // lockTimeout is how long Open waits for another process to let go of the file.
 const lockTimeout = time.Second
@@ -40,9 +36,6 @@ var (
 	// errUnsynced is wrapped by the error of a change that was made, but may not
 	// survive a loss of power.
 	errUnsynced = errors.New("written, but the disk did not confirm it: it may not survive a loss of power")
-
-	// errFormat is wrapped by the error for a file of a newer release.
-	errFormat = errors.New("written by a newer release")
 )
 
 // errReplaced is wrapped by the error for a file that has been replaced while
@@ -176,23 +169,6 @@ func (s *store) check(path string) error {
 		}
 		return checkFormat(format)
 	})
-}
-
-// encodeFormat returns a version and its checksum: damage must not pass for a
-// newer release.
-func encodeFormat(version uint32) []byte {
-	b := binary.BigEndian.AppendUint32(nil, version)
-	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
-}
-
-func checkFormat(b []byte) error {
-	if len(b) != 8 || binary.BigEndian.Uint32(b[4:]) != crc32.Checksum(b[:4], castagnoli) {
-		return fmt.Errorf("%w: version %x of its format", errDamaged, b)
-	}
-	if version := binary.BigEndian.Uint32(b); version > formatVersion {
-		return fmt.Errorf("%w: version %d of the format, this release knows up to %d", errFormat, version, formatVersion)
-	}
-	return nil
 }
 
 // load calls found for each record in order, with what the index has on it,

@@ -132,7 +132,7 @@ func WithMinInterval(d time.Duration) Option {
 // Collections of one batch are not sent any faster, and one with several
 // points of a series, which overflow and [WithMerging] bring about, goes out one
 // batch after the other. A batch that fails is repeated through the same
-// exporter. Of Prometheus, see the README about target_info. If one of them does
+// exporter. Of Prometheus, see docs/options.md about target_info. If one of them does
 // not return from Export at all, delivery waits for
 // it.
 //

@@ -4,7 +4,7 @@
 //
 //	go test -v ./examples/pipelines
 //
-// What they have in common is the end: ForceFlush makes the reader collect, so
+// Most of them end alike: ForceFlush makes the reader collect, so
 // that Shutdown does not meet it in the middle of a collection, which the SDK
 // would cancel; Shutdown delivers what is queued and closes the exporter. Each
 // has its own part of the time.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"time"
 
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
@@ -53,12 +54,16 @@ func runOverGRPC(ctx context.Context, endpoint string) (err error) {
 func shutdown(ctx context.Context, provider *metric.MeterProvider) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	soon, cancelSoon := context.WithTimeout(ctx, 2*time.Second)
-	defer cancelSoon()
-
-	err := provider.ForceFlush(soon)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = nil
+	if err := flush(ctx, provider); err != nil {
+		log.Print("flushing metrics: ", err)
 	}
-	return errors.Join(err, provider.Shutdown(ctx))
+	return provider.Shutdown(ctx)
+}
+
+// flush gives a flush a little time: while the backend is away it takes all that
+// it may.
+func flush(ctx context.Context, provider *metric.MeterProvider) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	return provider.ForceFlush(ctx)
 }

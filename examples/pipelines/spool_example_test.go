@@ -28,11 +28,12 @@ func Example_spool() {
 	defer backend.Close()
 
 	backend.SetDown(true)
-	err = runWithSpool(backend.Endpoint, folder, 3, time.Second)
+	silent := otel.ErrorHandlerFunc(func(error) {}) // an application wants to know
+	err = runWithSpool(backend.Endpoint, folder, silent, 3, time.Second)
 	fmt.Println(errors.Is(err, context.DeadlineExceeded), "orders:", backend.Sum("orders"))
 
 	backend.SetDown(false)
-	err = runWithSpool(backend.Endpoint, folder, 4, 10*time.Second)
+	err = runWithSpool(backend.Endpoint, folder, silent, 4, 10*time.Second)
 	fmt.Println(err, "orders:", backend.Sum("orders"))
 	// Output:
 	// true orders: 0
@@ -40,7 +41,7 @@ func Example_spool() {
 }
 
 // runWithSpool is the life of a process, which has so long to shut down.
-func runWithSpool(endpoint, folder string, n int64, patience time.Duration) (err error) {
+func runWithSpool(endpoint, folder string, handler otel.ErrorHandler, n int64, patience time.Duration) (err error) {
 	ctx := context.Background()
 	inner, err := otlpmetrichttp.New(ctx,
 		otlpmetrichttp.WithEndpoint(endpoint),
@@ -57,7 +58,7 @@ func runWithSpool(endpoint, folder string, n int64, patience time.Duration) (err
 	}
 	exporter, err := asyncmetric.New(inner,
 		asyncmetric.WithQueue(q), // and it closes the queue
-		asyncmetric.WithErrorHandler(otel.ErrorHandlerFunc(func(error) {})), // an application wants to know
+		asyncmetric.WithErrorHandler(handler),
 	)
 	if err != nil {
 		return errors.Join(err, q.Close(), inner.Shutdown(ctx))

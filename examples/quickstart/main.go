@@ -27,9 +27,9 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	exporter, err := asyncmetric.New(inner) // the only line that changes
+	exporter, err := asyncmetric.New(inner) // the line that is new
 	if err != nil {
-		return err
+		return errors.Join(err, inner.Shutdown(ctx))
 	}
 	provider := metric.NewMeterProvider(metric.WithReader(metric.NewPeriodicReader(exporter)))
 	// Shutdown delivers all that is queued. The flush before it keeps it from

@@ -23,7 +23,7 @@ func TestCopyEqualsItsSource(t *testing.T) {
 }
 
 func TestCopySharesNothingMutable(t *testing.T) {
-	source := metrictest.EveryKind(3)
+	source := metrictest.EveryKind(70)
 	requireNothingShared(t, source, batch.Copy(nil, source))
 	rapid.Check(t, func(t *rapid.T) {
 		source := collectionOf(shapes.Draw(t, "shape"))
@@ -32,16 +32,16 @@ func TestCopySharesNothingMutable(t *testing.T) {
 }
 
 func TestCopyStaysAsItWasWhenTheSourceChanges(t *testing.T) {
-	source := metrictest.EveryKind(3)
+	source := metrictest.EveryKind(70)
 	got := batch.Copy(nil, source)
 	scribble(source)
-	requireEqual(t, metrictest.EveryKind(3), got)
+	requireEqual(t, metrictest.EveryKind(70), got)
 }
 
 func TestSourceStaysAsItWasWhenTheCopyChanges(t *testing.T) {
-	source := metrictest.EveryKind(3)
+	source := metrictest.EveryKind(70)
 	scribble(batch.Copy(nil, source))
-	requireEqual(t, metrictest.EveryKind(3), source)
+	requireEqual(t, metrictest.EveryKind(70), source)
 }
 
 func TestCopiesWithoutABufferShareNothing(t *testing.T) {

@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	// maxJoinSteps bounds how many pairs one Put looks at. It is more than the
-	// collections that wait in a queue of the default size, unless they are
-	// tiny.
+	// maxJoinSteps bounds how many pairs one Put looks at, unless data would be
+	// lost otherwise. It is more than the collections that wait in a queue of the
+	// default size, unless they are tiny.
 	maxJoinSteps = 1 << 13
 
 	// maxWork bounds how much one Put joins: it goes on to another pair only
@@ -19,6 +19,11 @@ const (
 	// collections of equal size one pair makes room; more are needed where a
 	// large collection comes behind small ones.
 	maxWork = 8
+
+	// lastWork bounds how much more one Put joins before data is dropped, in so
+	// many times the points that it brings, and leastWork is the least of that.
+	lastWork  = 64
+	leastWork = 1 << 14
 
 	// relaxedShare is the share of the bound, one in so many, that has to become
 	// free before new collections are kept apart again.
@@ -102,7 +107,7 @@ func (m *Memory) takeUp(rm *metricdata.ResourceMetrics, points int) bool {
 	}
 	for work := 0; !m.fits(points) && work <= maxWork*points; {
 		target := c.target
-		found := m.findPair()
+		found := m.findPair(maxJoinSteps)
 		if c.target > target && m.complete(rm, points) {
 			return true
 		}
@@ -117,9 +122,10 @@ func (m *Memory) takeUp(rm *metricdata.ResourceMetrics, points int) bool {
 	if m.joinNewest(rm, points) {
 		return true
 	}
-	// Without more room data would be lost, so that the work does not count.
-	for !m.fits(points) && m.findPair() {
-		m.joinPair()
+	// Without more room data is lost: this looks at all pairs there are.
+	steps := max(maxJoinSteps, 2*m.waiting.Len())
+	for work := 0; !m.fits(points) && work <= max(leastWork, lastWork*points) && m.findPair(steps); {
+		work += m.joinPair()
 	}
 	return false
 }
@@ -170,10 +176,11 @@ func (m *Memory) mayExceed(joined, largest int) bool {
 }
 
 // findPair goes on with the pass, and with the next ones if necessary, until the
-// cursor is at an entry that may be joined with the one behind it.
-func (m *Memory) findPair() bool {
+// cursor is at an entry that may be joined with the one behind it. It gives up
+// after so many steps.
+func (m *Memory) findPair(steps int) bool {
 	c := &m.coarsening
-	for range maxJoinSteps {
+	for range steps {
 		if c.cursor+1 >= m.waiting.Len() {
 			c.cursor = 0
 			if !c.nextPass() {

@@ -266,7 +266,7 @@ func TestCoalesceKeepsTotalsAtRandom(t *testing.T) {
 // Whatever waits may have become coarse before target was reset. However much
 // coarser it is, the first Put that needs room finds a pair.
 func TestACoarseBacklogHasRoomForWhatCannotBeJoinedToIt(t *testing.T) {
-	const waiting = 6000
+	const waiting = 20_000
 	m, dropped := newCoalescing(t, waiting)
 	for i := range waiting {
 		put(t, m, metrictest.Numbers(1, 1))

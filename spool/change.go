@@ -44,7 +44,7 @@ var update = (*bbolt.DB).Update
 // apply makes a change. On success it is on the disk, on failure nothing has
 // changed, unless the error wraps errUnsynced.
 func (s *store) apply(c *change) error {
-	if err := s.syncName(); err != nil {
+	if err := errors.Join(s.syncName(), s.syncLast()); err != nil {
 		return err
 	}
 	id := 0
@@ -76,18 +76,32 @@ func (s *store) apply(c *change) error {
 		return err
 	}
 	// Only the last sync failed, that of the page that makes the rest valid.
-	if confirmErr := confirm(s, id); confirmErr != nil {
+	s.unconfirmed = id
+	if confirmErr := s.syncLast(); confirmErr != nil {
 		return fmt.Errorf("%w: %w", errUnsynced, errors.Join(err, confirmErr))
 	}
+	return nil
+}
+
+// syncLast makes the last transaction durable, unless it is. Another one must
+// not begin before: it would write over pages that the one before the last
+// needs, which is the valid one as long as the page of the last is not on the
+// disk.
+func (s *store) syncLast() error {
+	if s.unconfirmed == 0 {
+		return nil
+	}
+	if err := confirm(s, s.unconfirmed); err != nil {
+		return err
+	}
+	s.unconfirmed = 0
 	return nil
 }
 
 // confirm is rewriteMeta, but in tests.
 var confirm = (*store).rewriteMeta
 
-// rewriteMeta writes the page once more that a transaction wrote last. Another
-// transaction would write over pages that the one before needs, which is the
-// valid one as long as that page is not on the disk.
+// rewriteMeta writes the page once more that a transaction wrote last.
 func (s *store) rewriteMeta(transaction int) error {
 	page := make([]byte, s.db.Info().PageSize)
 	at := int64(transaction%2) * int64(len(page))

@@ -43,6 +43,10 @@ func (q *Queue) joinPairs(p *plan, put *put, work, limit int64) (taken bool) {
 			q.letGo(older, newer)
 			return true
 		}
+		if older == nil && len(p.joins) > 0 {
+			q.commit(p) // what has been joined may be joined further
+			continue
+		}
 		if older == nil {
 			return false
 		}

@@ -106,6 +106,8 @@ func TestAFileThatCannotBeReplacedIsKept(t *testing.T) {
 		require.Equal(t, []int64{value}, drain(t, q))
 	}
 	require.NoError(t, o.failures())
+	require.NoError(t, q.Close())
+	assert.Positive(t, q.pause, "it is not tried each time")
 }
 
 func TestWhatAProcessLeftThatEndedWhileReplacingIsRemoved(t *testing.T) {
@@ -122,12 +124,12 @@ func TestAnotherProcessMayFollowWhenTheFileIsReplaced(t *testing.T) {
 	mayBeFree(t, 0)
 	for range 20 {
 		dir := filled(t, 1)
-		q, _ := open(t, dir)
+		q, _ := open(t, dir, WithNoSync()) // the other one waits for a second only
 		e, err := q.Take(t.Context(), nil)
 		require.NoError(t, err)
 		followed := make(chan error)
 		go func() {
-			next, err := Open(dir)
+			next, err := Open(dir, WithNoSync())
 			if err == nil {
 				err = next.Close()
 			}

@@ -51,6 +51,8 @@ type store struct {
 	db      *bbolt.DB
 	file    *os.File // the one that db has open
 	unnamed bool     // its name is not durable yet, and has to be
+
+	unconfirmed int // the last transaction, if the disk has not confirmed it; or 0
 }
 
 // openStore opens the file, or makes it.
@@ -78,13 +80,16 @@ func tryOpenStore(path string, noSync bool) (*store, error) {
 	return s, nil
 }
 
+// syncNames is syncFolder, but in tests.
+var syncNames = syncFolder
+
 // syncName makes the name of the file durable, unless it is: what is in a file
 // is durable only if its name is.
 func (s *store) syncName() error {
 	if !s.unnamed {
 		return nil
 	}
-	if err := syncFolder(filepath.Dir(s.file.Name())); err != nil {
+	if err := syncNames(filepath.Dir(s.file.Name())); err != nil {
 		return fmt.Errorf("making the name of the file durable: %w", err)
 	}
 	s.unnamed = false
@@ -145,12 +150,18 @@ func (s *store) check(path string) error {
 		return errors.Join(errReplaced, err)
 	}
 	err = s.db.View(func(tx *bbolt.Tx) error {
+		if !s.db.NoSync {
+			s.unconfirmed = tx.ID() // who wrote it may have been refused that
+		}
 		if size := tx.Size(); opened.Size() < size {
 			return fmt.Errorf("%w: it has %d bytes of %d", errDamaged, opened.Size(), size)
 		}
 		return s.verify(tx)
 	})
 	if err != nil {
+		return err
+	}
+	if err := s.syncLast(); err != nil {
 		return err
 	}
 	return s.db.Update(func(tx *bbolt.Tx) error {

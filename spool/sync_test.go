@@ -2,6 +2,7 @@ package spool
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -70,4 +71,44 @@ func TestAnEndThatTheDiskDidNotConfirmIsReported(t *testing.T) {
 	require.NoError(t, e.Settle(e.Points(), 0))
 	assert.Equal(t, 1, *transactions, "it is in the file")
 	assert.ErrorIs(t, o.failures(), errDisk)
+}
+
+// Until the disk has the last transaction, no other may write.
+func TestNothingIsWrittenBeforeTheDiskHasConfirmed(t *testing.T) {
+	q, _ := open(t, filled(t, 1))
+	transactions := failLastSync(t, 2)
+	require.ErrorIs(t, q.Put(t.Context(), metrictest.Numbers(1, 2)), errUnsynced)
+	err := q.Put(t.Context(), metrictest.Numbers(1, 3))
+	require.ErrorIs(t, err, errDisk)
+	require.NotErrorIs(t, err, errUnsynced, "it is not queued")
+	assert.Equal(t, 1, *transactions)
+	putValues(t, q, 1, 4)
+	assert.Equal(t, []int64{1, 2, 4}, drain(t, q))
+}
+
+// The process that wrote last may have ended before the disk confirmed it.
+func TestOpenMakesTheLastTransactionDurable(t *testing.T) {
+	dir := filled(t, 1)
+	transactions := failLastSync(t, 1)
+	_, err := Open(dir)
+	require.ErrorIs(t, err, errDisk)
+	assert.Zero(t, *transactions)
+	q, _ := open(t, dir)
+	assert.Equal(t, []int64{1}, drain(t, q))
+}
+
+func TestTheNameOfAReplacedFileIsMadeDurable(t *testing.T) {
+	mayBeFree(t, 0)
+	var syncs atomic.Int64
+	before := syncNames
+	t.Cleanup(func() { syncNames = before })
+	dir := filled(t, 1)
+	syncNames = func(dir string) error {
+		syncs.Add(1)
+		return before(dir)
+	}
+	q, _ := open(t, dir)
+	require.Equal(t, []int64{1}, drain(t, q))
+	putValues(t, q, 1, 2)
+	assert.Equal(t, int64(3), syncs.Load(), "at Open, before the new file has the name, and after that")
 }

@@ -38,20 +38,27 @@ const (
 	NoSyncHelper = "fsync: false (default)"
 )
 
+// conversionOf is the rival whose conversion to pdata has a row of its own.
+const conversionOf = rival.NameHelperDisk + ", " + NoSyncHelper
+
 // Disk measures what it costs to store collections while the backend is absent,
-// how large the file gets, and how fast the next process delivers them.
+// how large the file gets, and how fast they are delivered when it is opened again.
 func (p Plan) Disk(ctx context.Context) (*Table, error) {
 	rivals := diskRivals()
 	t := emptyTable("disk", rivals[0].Name, []Column{
 		{Name: "Export, median", Unit: Seconds, Compared: true},
-		{Name: "Export, p99", Unit: Seconds},
-		{Name: "file, a point", Unit: Bytes, Compared: true},
+		{Name: "Export, longest", Unit: Seconds},
+		{Name: "file, a point", Unit: Bytes},
 		{Name: "drained", Unit: PerSecond, Compared: true},
 	}, rivals)
+	t.addBelow(conversionOf, NameConversion)
 	err := p.rotate(rivals, func(r rival.Rival) error {
 		return withFolder(func(dir string) error {
-			values, err := p.diskOf(ctx, r, dir)
+			values, conversion, err := p.diskOf(ctx, r, dir)
 			t.add(r.Name, values...)
+			if r.Name == conversionOf {
+				t.add(NameConversion, conversion.Median(), conversion.Max())
+			}
 			return err
 		})
 	})
@@ -79,45 +86,51 @@ func (p Plan) addOTLP(ctx context.Context, t *Table) error {
 	if err != nil {
 		return fmt.Errorf("size: %w", err)
 	}
-	row := Row{Rival: NameOTLP, Cells: make([]Sample, len(t.Columns))}
+	row := t.emptyRow(NameOTLP)
 	row.Cells[fileColumn] = Sample{float64(len(message)) / float64(p.Points)}
 	t.Rows = append(t.Rows, row)
 	return nil
 }
 
-func (p Plan) diskOf(ctx context.Context, r rival.Rival, dir string) ([]float64, error) {
-	held, err := p.store(ctx, r, dir)
+// diskOf returns a value for each column, and how long each conversion to pdata
+// took.
+func (p Plan) diskOf(ctx context.Context, r rival.Rival, dir string) (values []float64, conversion Sample, err error) {
+	held, conversion, err := p.store(ctx, r, dir)
 	if err != nil {
-		return nil, fmt.Errorf("store: %w", err)
+		return nil, nil, fmt.Errorf("store: %w", err)
 	}
 	size, err := sizeOf(dir)
 	if err != nil {
-		return nil, fmt.Errorf("size: %w", err)
+		return nil, nil, fmt.Errorf("size: %w", err)
 	}
 	points := float64(p.Waiting * p.Points)
 	took, err := p.drain(ctx, r, dir)
 	if err != nil {
-		return nil, fmt.Errorf("drain: %w", err)
+		return nil, nil, fmt.Errorf("drain: %w", err)
 	}
-	return []float64{held.Median(), held.Quantile(0.99), float64(size) / points, points / took.Seconds()}, nil
+	values = []float64{held.Median(), held.Max(), float64(size) / points, points / took.Seconds()}
+	return values, conversion, nil
 }
 
 // store fills the folder as a process does that ends before the backend is back.
-func (p Plan) store(ctx context.Context, r rival.Rival, dir string) (Sample, error) {
-	e, err := r.Open(ctx, p.durable(&rival.Sink{Absent: true}, dir))
+func (p Plan) store(ctx context.Context, r rival.Rival, dir string) (held, conversion Sample, err error) {
+	s := p.durable(&rival.Sink{Absent: true}, dir)
+	s.OnConvert = func(d time.Duration) { conversion = append(conversion, d.Seconds()) }
+	e, err := r.Open(ctx, s)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	w, err := p.workload()
 	if err != nil {
-		return nil, errors.Join(err, e.Shutdown(ctx))
+		return nil, nil, errors.Join(err, e.Shutdown(ctx))
 	}
 	defer func() { _ = w.Shutdown(ctx) }()
-	held, err := timed(ctx, w, p.Waiting, 0, 0, e.Export)
-	return held, errors.Join(err, shutdownNow(ctx, e))
+	held, err = timed(ctx, w, p.Waiting, 0, 0, e.Export)
+	return held, conversion, errors.Join(err, shutdownNow(ctx, e))
 }
 
-// drain is the next process: the backend is there, and takes everything at once.
+// drain stands for the next process: the backend is there, and takes everything
+// at once. The page cache is warm.
 func (p Plan) drain(ctx context.Context, r rival.Rival, dir string) (time.Duration, error) {
 	sink := new(rival.Sink)
 	began := time.Now()

@@ -26,7 +26,7 @@ func (p Plan) Heap(ctx context.Context) (*Table, error) {
 
 func (p Plan) heapOf(ctx context.Context, r rival.Rival, dir string) (float64, error) {
 	sink := &rival.Sink{Gate: make(chan struct{})}
-	s := rival.Settings{Target: sink, Collections: p.Waiting, Points: p.Points, Dir: dir}
+	s := rival.Settings{Target: sink, Collections: p.Waiting, Points: p.Points, Dir: dir, Sync: true}
 	w, err := p.workload()
 	if err != nil {
 		return 0, err

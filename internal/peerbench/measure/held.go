@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -25,18 +26,36 @@ func (p Plan) Held(ctx context.Context) (*Table, error) {
 		{Name: "median", Unit: Seconds, Compared: true},
 		{Name: "p99", Unit: Seconds, Compared: true},
 	}, rivals)
-	t.add(NameConversion)
+	t.addBelow(rival.NameHelper, NameConversion)
+	took := make(map[string][]Sample) // by row, of each repetition
 	err := p.rotate(rivals, func(r rival.Rival) error {
 		return withFolder(func(dir string) error {
 			held, conversion, err := p.heldBy(ctx, r, dir)
-			t.add(r.Name, held.Median(), held.Quantile(0.99))
+			took[r.Name] = append(took[r.Name], held)
 			if r.Name == rival.NameHelper {
-				t.add(NameConversion, conversion.Median(), conversion.Quantile(0.99))
+				took[NameConversion] = append(took[NameConversion], conversion)
 			}
 			return err
 		})
 	})
+	for i := range t.Rows {
+		t.Rows[i].pool(took[t.Rows[i].Rival])
+	}
 	return t, err
+}
+
+// pool fills a row of median and 99th percentile. Both are those of all
+// repetitions together, for one has too few collections for a percentile; the
+// spread is that of the medians.
+func (r *Row) pool(repetitions []Sample) {
+	var medians Sample
+	for _, s := range repetitions {
+		medians = append(medians, s.Median())
+	}
+	all := slices.Concat(repetitions...)
+	p99 := all.Quantile(0.99)
+	r.Cells = []Sample{medians, {p99}}
+	r.Pooled = []float64{all.Median(), p99}
 }
 
 func (p Plan) heldBy(ctx context.Context, r rival.Rival, dir string) (held, conversion Sample, err error) {

@@ -35,7 +35,7 @@ func outages() []Outage {
 	return []Outage{
 		{Name: "2 minutes", Minutes: 2, Room: 100},
 		{Name: "10 minutes", Minutes: 10, Room: 100},
-		{Name: "3 minutes, room for 1", Minutes: 3, Room: collectionsPerMinute},
+		{Name: "3 minutes, queue of 1 minute", Minutes: 3, Room: collectionsPerMinute},
 	}
 }
 

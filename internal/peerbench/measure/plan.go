@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"time"
 
@@ -17,7 +18,7 @@ type Plan struct {
 	// Points is how many data points a collection has.
 	Points int
 
-	// HeldCollections are made with HeldPause between them, for the backend
+	// HeldCollections are made in each repetition, with HeldPause between them, for the backend
 	// takes Latency.
 	HeldCollections int
 	HeldPause       time.Duration
@@ -40,7 +41,7 @@ func Full() Plan {
 	return Plan{
 		Repetitions:     5,
 		Points:          3000,
-		HeldCollections: 100,
+		HeldCollections: 200, // of five repetitions, enough for a 99th percentile
 		HeldPause:       10 * time.Millisecond,
 		Latency:         5 * time.Millisecond,
 		Throughput:      200,
@@ -84,11 +85,12 @@ func (p Plan) Measurements() []Measurement {
 }
 
 // rotate calls measure for each rival and repetition. Each repetition begins
-// with another rival.
+// with another rival, and none has to collect the garbage of the one before it.
 func (p Plan) rotate(rivals []rival.Rival, measure func(rival.Rival) error) error {
 	for i := range p.Repetitions {
 		at := i % len(rivals)
 		for _, r := range slices.Concat(rivals[at:], rivals[:at]) {
+			runtime.GC()
 			if err := measure(r); err != nil {
 				return fmt.Errorf("%s: %w", r.Name, err)
 			}

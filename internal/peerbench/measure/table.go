@@ -26,10 +26,23 @@ type Column struct {
 	Compared bool
 }
 
-// A Row is what one rival reached: of each column, the value of each repetition.
+// A Row is what one rival reached.
 type Row struct {
 	Rival string
+	// Cells has the value of each repetition, for each column.
 	Cells []Sample
+	// Pooled, if not nil, has the value of all repetitions together, for each
+	// column.
+	Pooled []float64
+}
+
+// Value returns what stands for all repetitions in a column: the pooled value
+// where there is one, otherwise the median.
+func (r Row) Value(column int) float64 {
+	if r.Pooled != nil {
+		return r.Pooled[column]
+	}
+	return r.Cells[column].Median()
 }
 
 // A Table is the result of a measurement.
@@ -66,10 +79,8 @@ func (s Sample) Max() float64 { return s.Quantile(1) }
 
 // Row returns that of a rival, and whether there is one.
 func (t *Table) Row(rival string) (Row, bool) {
-	for _, r := range t.Rows {
-		if r.Rival == rival {
-			return r, true
-		}
+	if i := t.index(rival); i >= 0 {
+		return t.Rows[i], true
 	}
 	return Row{}, false
 }
@@ -77,12 +88,26 @@ func (t *Table) Row(rival string) (Row, bool) {
 // add appends one value for each column to the row of a rival, which is made if
 // there is none.
 func (t *Table) add(rival string, values ...float64) {
-	i := slices.IndexFunc(t.Rows, func(r Row) bool { return r.Rival == rival })
+	i := t.index(rival)
 	if i < 0 {
 		i = len(t.Rows)
-		t.Rows = append(t.Rows, Row{Rival: rival, Cells: make([]Sample, len(t.Columns))})
+		t.Rows = append(t.Rows, t.emptyRow(rival))
 	}
 	for c, v := range values {
 		t.Rows[i].Cells[c] = append(t.Rows[i].Cells[c], v)
 	}
+}
+
+// addBelow makes an empty row right below that of a rival.
+func (t *Table) addBelow(rival, name string) {
+	t.Rows = slices.Insert(t.Rows, t.index(rival)+1, t.emptyRow(name))
+}
+
+// index returns where the row of a rival is, -1 if there is none.
+func (t *Table) index(rival string) int {
+	return slices.IndexFunc(t.Rows, func(r Row) bool { return r.Rival == rival })
+}
+
+func (t *Table) emptyRow(name string) Row {
+	return Row{Rival: name, Cells: make([]Sample, len(t.Columns))}
 }

@@ -58,3 +58,42 @@ func TestAnErrorNamesTheRival(t *testing.T) {
 	assert.ErrorIs(t, err, assert.AnError)
 	assert.ErrorContains(t, err, "a: ")
 }
+
+func TestQuantilesAreOfAllRepetitionsTogether(t *testing.T) {
+	var r Row
+	r.pool([]Sample{{1, 2, 3}, {4, 5, 60}, {1, 1, 1}})
+	assert.Equal(t, []Sample{{2, 5, 1}, {60}}, r.Cells)
+	assert.Equal(t, 2.0, r.Value(0))
+	assert.Equal(t, 60.0, r.Value(1))
+}
+
+func TestARowWithoutPooledValuesHasTheMedian(t *testing.T) {
+	assert.Equal(t, 2.0, Row{Cells: []Sample{{1, 2, 3}}}.Value(0))
+}
+
+func TestARowCanBeBelowThatOfARival(t *testing.T) {
+	table := emptyTable("rows", "a", []Column{{Name: "value"}}, []rival.Rival{{Name: "a"}, {Name: "b"}})
+	table.addBelow("a", "(part of a)")
+	table.add("(part of a)", 7)
+	assert.Equal(t, Row{Rival: "(part of a)", Cells: []Sample{{7}}}, table.Rows[1])
+	assert.Equal(t, "b", table.Rows[2].Rival)
+}
+
+// The rows of what is not a rival belong to one that is there.
+func TestTheConversionIsBelowItsRival(t *testing.T) {
+	for _, c := range []struct {
+		measure func(Plan) (*Table, error)
+		above   string
+	}{
+		{func(p Plan) (*Table, error) { return p.Held(t.Context()) }, rival.NameHelper},
+		{func(p Plan) (*Table, error) { return p.Disk(t.Context()) }, conversionOf},
+	} {
+		table, err := c.measure(Quick())
+		require.NoError(t, err)
+		at := table.index(NameConversion)
+		require.Equal(t, table.index(c.above)+1, at)
+		part, whole := table.Rows[at], table.Rows[at-1]
+		assert.Positive(t, part.Value(0))
+		assert.Less(t, part.Value(0), whole.Value(0))
+	}
+}

@@ -3,7 +3,6 @@ package report
 import (
 	"image/color"
 	"math"
-	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -11,8 +10,8 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// heldPlot has a line for each rival, from the median to the 99th percentile of
-// the time that the reader is held.
+// heldPlot has a line for each rival, and for the conversion that is part of one,
+// from the median to the 99th percentile of the time that the reader is held.
 func (r *Report) heldPlot() ([]byte, error) {
 	t, err := r.find("held")
 	if err != nil {
@@ -21,13 +20,9 @@ func (r *Report) heldPlot() ([]byte, error) {
 	p := newPlot("Time that the reader is held by a collection", "milliseconds, logarithmic; less is better")
 	var rivals []string
 	var medians, tails plotter.XYs
-	for _, row := range t.Rows {
-		if strings.HasPrefix(row.Rival, "(") {
-			continue // not a rival
-		}
-		at := place(len(rivals))
-		medians = append(medians, plotter.XY{X: 1e3 * row.Cells[0].Median(), Y: at})
-		tails = append(tails, plotter.XY{X: 1e3 * row.Cells[1].Median(), Y: at})
+	for i, row := range t.Rows {
+		medians = append(medians, plotter.XY{X: 1e3 * row.Value(0), Y: place(i)})
+		tails = append(tails, plotter.XY{X: 1e3 * row.Value(1), Y: place(i)})
 		rivals = append(rivals, row.Rival)
 	}
 	names(p, rivals)

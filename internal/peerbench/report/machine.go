@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -43,6 +44,14 @@ func ThisMachine() Machine {
 		Load:     load(),
 		Modules:  versions(),
 	}
+}
+
+// Busy says whether more than half of the processors had work before the
+// measurements, which then would be of that work too. Where the load is not known
+// it says no.
+func (m Machine) Busy() bool {
+	load, err := strconv.ParseFloat(m.Load, 64)
+	return err == nil && load > float64(m.Cores)/2
 }
 
 // cpu returns the name of the processor, as far as Linux says it.

@@ -34,7 +34,7 @@ func (r *Report) outagePlot() ([]byte, error) {
 	for n, column := range columns {
 		values := make(plotter.Values, len(t.Rows))
 		for i, row := range t.Rows {
-			values[len(values)-1-i] = row.Cells[column].Median() // bars go upwards
+			values[len(values)-1-i] = row.Value(column) // bars go upwards
 		}
 		bars, err := plotter.NewBarChart(values, vg.Points(barWidth))
 		if err != nil {

@@ -27,7 +27,7 @@ type Report struct {
 // Markdown returns the page.
 func (r *Report) Markdown() (string, error) {
 	functions := template.FuncMap{
-		"table": r.table, "minutes": r.minutes, "lastCollection": r.lastCollection,
+		"table": r.table, "pooled": r.pooled, "minutes": r.minutes, "lastCollection": r.lastCollection,
 	}
 	t, err := template.New(FileName).Funcs(functions).Parse(page)
 	if err != nil {
@@ -75,6 +75,10 @@ func (r *Report) table(id string) (string, error) {
 	}
 	return table(t), nil
 }
+
+// pooled returns how many collections of each rival hold the reader in all
+// repetitions together.
+func (r *Report) pooled() int { return r.Plan.Repetitions * r.Plan.HeldCollections }
 
 // minutes returns by how much the time of the outages is shortened.
 func (r *Report) minutes() string { return digits(60 / r.Plan.Minute.Seconds()) }

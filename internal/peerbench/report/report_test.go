@@ -30,8 +30,8 @@ func crafted() *Report {
 				column("median", measure.Seconds, true), column("p99", measure.Seconds, true),
 			}, Rows: []measure.Row{
 				{Rival: "ours", Cells: []measure.Sample{{0.0001, 0.00009, 0.00012}, {0.0002}}},
-				{Rival: "other", Cells: []measure.Sample{{0.0123, 0.0009, 1.5}, {0.25}}},
-				{Rival: "(no rival)", Cells: []measure.Sample{{0.001}, {0.001}}},
+				{Rival: "other", Cells: []measure.Sample{{0.0123, 0.0009, 1.5}, {0.25}}, Pooled: []float64{0.0125, 0.25}},
+				{Rival: "(part of it)", Cells: []measure.Sample{{0.001}, {0.001}}},
 			}},
 			{ID: "throughput", Base: "ours", Columns: []measure.Column{
 				column("points a second", measure.PerSecond, true), column("CPU a point", measure.Nanosecond, true),
@@ -51,7 +51,7 @@ func crafted() *Report {
 			}},
 			{ID: "order", Columns: []measure.Column{column("requests refused", measure.Count, false)},
 				Rows: []measure.Row{{Rival: "ours", Cells: []measure.Sample{{0}}}}},
-			{ID: "disk", Base: "ours", Columns: []measure.Column{column("file, a point", measure.Bytes, true)},
+			{ID: "disk", Base: "ours", Columns: []measure.Column{column("file, a point", measure.Bytes, false)},
 				Rows: []measure.Row{{Rival: "ours", Cells: []measure.Sample{{20}}}}},
 		},
 	}
@@ -79,8 +79,10 @@ func TestPlotsAreOpaqueAndNameEachRival(t *testing.T) {
 		for _, text := range []string{">ours<", ">other<", "fill:#FFFFFF", "better"} {
 			assert.Contains(t, string(svg), text, file)
 		}
-		assert.NotContains(t, string(svg), "(no rival)")
 	}
+	held, err := os.ReadFile(filepath.Join(dir, "held.svg"))
+	require.NoError(t, err)
+	assert.Contains(t, string(held), "(part of it)")
 	assert.FileExists(t, filepath.Join(dir, FileName))
 }
 
@@ -126,4 +128,10 @@ func TestRatios(t *testing.T) {
 	assert.Equal(t, "12.5x", ratio(25, 2))
 	assert.Equal(t, "250x", ratio(500, 2))
 	assert.Empty(t, ratio(1, 0))
+}
+
+func TestAMachineIsBusyWithMoreThanHalfOfItsCores(t *testing.T) {
+	for load, want := range map[string]bool{"0.00": false, "2.00": false, "2.01": true, "unknown": false} {
+		assert.Equal(t, want, Machine{Cores: 4, Load: load}.Busy(), load)
+	}
 }

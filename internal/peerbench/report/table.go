@@ -7,7 +7,7 @@ import (
 )
 
 // table writes a table in Markdown: of each cell the ratio first, if the column
-// has one, then the median, then the spread.
+// has one, then the value, then the spread.
 func table(t *measure.Table) string {
 	var b strings.Builder
 	b.WriteString("| |")
@@ -19,26 +19,28 @@ func table(t *measure.Table) string {
 	for _, row := range t.Rows {
 		b.WriteString("| " + row.Rival + " |")
 		for i, c := range t.Columns {
-			var of measure.Sample
+			var of float64
 			if c.Compared && base.Cells != nil {
-				of = base.Cells[i]
+				of = base.Value(i)
 			}
-			b.WriteString(" " + cell(row.Cells[i], of, c.Unit) + " |")
+			b.WriteString(" " + cell(row, i, of, c.Unit) + " |")
 		}
 		b.WriteString("\n")
 	}
 	return b.String()
 }
 
-func cell(s, base measure.Sample, u measure.Unit) string {
-	if len(s) == 0 {
+// cell writes that of a column, with no ratio if the base is 0.
+func cell(row measure.Row, column int, base float64, u measure.Unit) string {
+	if len(row.Cells[column]) == 0 {
 		return ""
 	}
-	parts := []string{figure(s.Median(), u)}
-	if of := base.Median(); of != 0 {
-		parts = []string{"**" + ratio(s.Median(), of) + "**", parts[0]}
+	v := row.Value(column)
+	parts := []string{figure(v, u)}
+	if base != 0 {
+		parts = []string{"**" + ratio(v, base) + "**", parts[0]}
 	}
-	if w := spread(s, u); w != "" {
+	if w := spread(row.Cells[column], u); w != "" {
 		parts = append(parts, w)
 	}
 	return strings.Join(parts, " ")

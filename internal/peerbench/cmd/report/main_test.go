@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/asyncmetric/asyncmetric/internal/peerbench/measure"
+	"github.com/asyncmetric/asyncmetric/internal/peerbench/report"
 	"github.com/asyncmetric/asyncmetric/internal/peerbench/rival"
 )
 
@@ -18,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestQuickRunWritesEverything(t *testing.T) {
 	dir := t.TempDir()
-	require.NoError(t, run(t.Context(), true, dir, io.Discard))
+	require.NoError(t, run(t.Context(), options{quick: true, out: dir}, io.Discard))
 	page, err := os.ReadFile(filepath.Join(dir, "benchmarks.md"))
 	require.NoError(t, err)
 	for _, r := range rival.All() {
@@ -33,7 +35,27 @@ func TestQuickRunWritesEverything(t *testing.T) {
 func TestRunEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	assert.ErrorIs(t, run(ctx, true, "", io.Discard), context.Canceled)
+	assert.ErrorIs(t, run(ctx, options{quick: true}, io.Discard), context.Canceled)
+}
+
+func TestABusyMachineIsNotMeasured(t *testing.T) {
+	busy, idle := report.Machine{Cores: 2, Load: "1.01"}, report.Machine{Cores: 2, Load: "1.00"}
+	_, err := options{}.plan(busy)
+	assert.ErrorContains(t, err, "-force")
+	assert.ErrorContains(t, err, "1.01")
+	for _, c := range []struct {
+		options options
+		machine report.Machine
+		want    measure.Plan
+	}{
+		{options{}, idle, measure.Full()},
+		{options{force: true}, busy, measure.Full()},
+		{options{quick: true}, busy, measure.Quick()},
+	} {
+		plan, err := c.options.plan(c.machine)
+		require.NoError(t, err)
+		assert.Equal(t, c.want, plan)
+	}
 }
 
 func TestDocsAreThoseOfTheRepository(t *testing.T) {

@@ -99,7 +99,7 @@ func (b *Buffer) end() {
 }
 
 // cloneBounds copies the bounds of a histogram, unless they are the ones before:
-// then the points share one copy. It is small enough to be inlined.
+// then the points share one copy.
 func (b *Buffer) cloneBounds(src []float64) []float64 {
 	if len(src) == 0 || len(src) != len(b.lastBoundsSource) || &src[0] != &b.lastBoundsSource[0] {
 		b.newBounds(src)

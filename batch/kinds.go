@@ -96,16 +96,8 @@ func (k aggregation[A, P]) points(data metricdata.Aggregation) int {
 
 func (k aggregation[A, P]) copy(b *Buffer, old, data metricdata.Aggregation, from, to int) metricdata.Aggregation {
 	src := data.(A)
-	original := k.get(src)[from:to]
-	if original == nil {
-		return k.box(old, src, nil)
-	}
-	points := k.arena(b).take(len(original))
-	for at := 0; at < len(points); at += block {
-		end := min(at+block, len(points))
-		copy(points[at:end], original[at:end])
-		k.deepen(b, points[at:end])
-	}
+	points := k.arena(b).clone(k.get(src)[from:to])
+	k.deepen(b, points)
 	return k.box(old, src, points)
 }
 
@@ -116,9 +108,6 @@ func (k aggregation[A, P]) box(old metricdata.Aggregation, src A, points []P) me
 	}
 	return k.with(src, points)
 }
-
-// block is how many data points are copied at a time.
-const block = 32
 
 func (k aggregation[A, P]) header(data metricdata.Aggregation) header { return k.head(data.(A)) }
 

@@ -131,8 +131,8 @@
 // # Performance
 //
 // Export copies, with memory that it uses again: while delivery keeps up it
-// allocates nothing for each point or metric, and takes about twice the time of
-// moving the same bytes. Behind a backlog each collection takes new memory. On a full queue under Coalesce it takes about ten times as
+// allocates nothing for each point or metric, and takes two to three times as long
+// as moving the same bytes. Behind a backlog each collection takes new memory. On a full queue under Coalesce it takes about ten times as
 // long. Nothing is locked while anything waits for the network. An Exporter that
 // has nothing to do is one goroutine that waits.
 //

@@ -1,0 +1,147 @@
+// Package jetstream keeps collections in a replicated stream of NATS JetStream
+// until they have been delivered: applications hand them over and are done,
+// relays elsewhere deliver them.
+//
+//	application ─► memory or spool ─► jetstream.Exporter ─► stream ─► jetstream.Queue ─► backend
+//	               (asyncmetric.New)                                  (asyncmetric.New, in a relay)
+//
+// An application that must not suffer when the stream is away puts the
+// [Exporter] behind a queue of its own, so that Export never waits for the
+// network:
+//
+//	handover, err := jetstream.NewExporter(js)
+//	...
+//	exporter, err := asyncmetric.New(handover) // or with asyncmetric.WithQueue(spool)
+//
+// A relay is an exporter whose Export nobody calls. The command cmd/relay is
+// one:
+//
+//	q, err := jetstream.Open(ctx, js)
+//	...
+//	relay, err := asyncmetric.New(inner, asyncmetric.WithQueue(q))
+//
+// One process may also do both: what it exports goes into the stream, and it
+// delivers what is its share. With [PublishOnly] a queue only hands over.
+//
+// # What it promises
+//
+// At least once: when Put or Export has returned nil, the stream has
+// acknowledged the collection, with as many replicas as [WithReplicas] says,
+// and it stays there until a relay has delivered it. A message is acknowledged
+// by a relay when its end has been told to the queue, and the server confirms
+// that. A publication that is repeated, by Put itself or by whoever calls Put or
+// Export again with the same collection after an error, has the same message
+// id: within the stream's window for duplicates, two minutes, it is stored once.
+//
+// Order: collections of one resource go to one partition, chosen by a hash of
+// the resource, and those of one Queue or Exporter come out in the order in
+// which they were put in. A partition is delivered by one relay at a time: the
+// server pins its consumer to one client. So the points of each series stay in
+// order.
+//
+// A takeover: when a relay dies, the others hear no more of it, divide its
+// partitions among them, and go on after about the time of
+// [WithTakeover]. The successor hands out nothing before the server has given
+// it everything that its predecessor had and did not acknowledge, and then
+// delivers in the order of the stream. What the predecessor had in flight, one
+// collection or with merging one batch for each relay, may so arrive twice. A
+// relay that still lives but is cut off gives up what it has not begun to
+// deliver before its time runs out; the one delivery that it has begun it
+// cannot take back: if the backend gets that later than what the successor
+// sends, it sees an older point after a newer one. No queue can prevent that; a
+// backend can, by refusing it.
+//
+// Not promised: to survive the loss of a majority of the stream's replicas, and
+// exactly once.
+//
+// # Relays and partitions
+//
+// The messages of partition 2 have the subject asyncmetric.part.2, and are
+// delivered through the durable pull consumer relay-2. The number of partitions
+// is a property of the stream, kept in its metadata; whoever opens it without
+// [WithPartitions] uses the one that it has. Relays announce themselves on the
+// subject asyncmetric.relays, and each takes its share of the partitions. That
+// is for balance alone: if they do not hear each other, the pinned consumers
+// still keep two from delivering one partition. So relays add throughput up to
+// the number of partitions, and one process with fewer resources than
+// partitions does not use them all.
+//
+// A server older than 2.11 has no pinned clients. The consumers then have one
+// message in flight, which keeps the order as well, but is slower, and merging
+// finds nothing to merge.
+//
+// # Accounting
+//
+// The stream belongs to all, and each Queue accounts for what it put and what
+// it took:
+//
+//	Accepted == Exported + Dropped + Coalesced + Queued
+//
+// holds at any instant. Accepted counts what this Queue has put, and what
+// others put when it takes it. What it finds in the stream when it is opened is
+// not counted before; [Queue.Backlog] tells of the whole stream. What it has
+// put and another relay has delivered counts as Exported here, within about a
+// second; whether that relay had to drop it is in the counters of that one. A
+// position is the sequence number of the message in the stream.
+//
+// Wait, and so ForceFlush, waits until everything that this Queue has put has
+// ended, whoever delivers it; in a relay that puts nothing it returns at once.
+// With PublishOnly, and with the Exporter, what the stream has acknowledged
+// has ended.
+//
+// After Seal, Take hands out entries as long as something that this Queue has
+// put waits in the stream: a relay does not empty the stream of a fleet before it
+// shuts down. Close gives back what has been received, in flight included; if
+// an entry is settled later nevertheless, its message is acknowledged.
+//
+// # When it is full
+//
+// The stream is bounded in bytes ([WithMaxBytes]), for all together. What is in
+// flight counts as well, other than in the contract of package queue, as the
+// server does not tell it from what waits, and no collection may be larger than
+// the bound. Under [queue.DropNewest], the default, Put and Export return
+// [queue.ErrFull]; an Exporter behind a queue is tried again, and that queue
+// does what its policy says. Under [queue.DropOldest] the server discards the
+// oldest. Each message says how many points its producer had stored before, so
+// whoever delivers the next one counts what is missing as dropped, with
+// [queue.ReasonOverflow]. If a takeover falls in between, it is not counted.
+// [queue.Block] and [queue.Coalesce] are refused: use them in front.
+//
+// A collection that is larger than the server's maximum payload is split before
+// it is published. If that fails in between, its first parts are in the stream:
+// Put returns an error, and another call with the same collection adds only
+// what is missing.
+//
+// # When something is wrong
+//
+// While no server or no leader answers, Put and Export try again until their
+// context ends; the error wraps that of the context. If the user may not
+// publish, it is [ErrPermission], at once; that takes the server's word for it,
+// which nats.Conn.LastError has. If the stream has been deleted it is made
+// again, unless [WithExistingStream] was given, then it is [ErrNoStream]; what
+// the Queue had put and was not delivered is counted as dropped with
+// [queue.ReasonCorrupt].
+//
+// A message that is not a record, or one of a newer release, is reported,
+// published to the subject asyncmetric.dead with the reason in a header, in the
+// stream ASYNCMETRIC_DEAD, and acknowledged; delivery goes on. If that stream
+// does not take it, the message stays where it is and is tried again.
+//
+// # Permissions
+//
+// An application needs to publish to asyncmetric.part.* and
+// $JS.API.STREAM.INFO.ASYNCMETRIC, and to subscribe to _INBOX.>. Unless
+// [WithExistingStream] is given, it may have to publish to
+// $JS.API.STREAM.CREATE.ASYNCMETRIC, too. A relay needs to publish to
+// $JS.API.STREAM.*.ASYNCMETRIC and $JS.API.STREAM.*.ASYNCMETRIC_DEAD,
+// $JS.API.CONSUMER.>, $JS.ACK.ASYNCMETRIC.>, asyncmetric.dead and
+// asyncmetric.relays, and to subscribe to _INBOX.> and asyncmetric.relays.
+//
+// # What it costs
+//
+// Each Put is one round trip to the leader of the stream, and as many replicas
+// as make a majority write it. Each end is one round trip to the leader of the
+// consumer. A record is a collection as in package spool, OTLP in a frame of
+// package frame, some 5 bytes for each point of a counter; the message around it
+// has some 150 bytes.
+package jetstream

@@ -1,0 +1,62 @@
+package jetstream
+
+import (
+	"time"
+
+	natsjs "github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/asyncmetric/asyncmetric/queue"
+)
+
+// An entry is a message that this Queue has put, or has in its hands, or both.
+// The lock of the queue protects it, but for what whoever took it may call.
+type entry struct {
+	queue     *Queue
+	position  uint64
+	partition int
+	points    int
+	accepted  time.Time
+	own       bool // put by this Queue
+	state     state
+
+	// Of what has been received.
+	base       uint64     // of the stream that it came from; it must not be acknowledged in another one
+	msg        natsjs.Msg // of the latest delivery
+	lease      time.Time  // until then the server gives it to nobody else
+	collection *metricdata.ResourceMetrics
+	producer   string // who put it; empty if it does not say
+	before     uint64 // points that the producer had stored before
+}
+
+var _ queue.Entry = (*entry)(nil)
+
+// A state says where an entry is.
+type state uint8
+
+const (
+	stored   state = iota // in the stream, put by this Queue
+	held                  // received, can be taken
+	inFlight              // whoever took it has it
+	ended
+)
+
+// Collection implements [queue.Entry].
+func (e *entry) Collection() *metricdata.ResourceMetrics { return e.collection }
+
+// Points implements [queue.Entry].
+func (e *entry) Points() int { return e.points }
+
+// Position implements [queue.Entry]. It is the sequence number of the message,
+// unless the stream has been made anew meanwhile.
+func (e *entry) Position() uint64 { return e.position }
+
+// Accepted implements [queue.Entry]. For what another process has put it is
+// when the server stored it.
+func (e *entry) Accepted() time.Time { return e.accepted }
+
+// Settle implements [queue.Entry]. It returns when the server has confirmed
+// the acknowledgement. Where it does not in time, the entry has ended in this
+// process; if the message comes again it is acknowledged then, unless another
+// relay gets it, which delivers it once more.
+func (e *entry) Settle(exported, dropped int) error { return e.queue.settle(e, exported, dropped) }

@@ -1,0 +1,87 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	natsjs "github.com/nats-io/nats.go/jetstream"
+
+	"github.com/asyncmetric/asyncmetric/queue"
+)
+
+var (
+	// ErrInvalidOption is wrapped by the error that [Open] and [NewExporter]
+	// return for options that they cannot accept. The error names the option,
+	// its value and what is allowed.
+	ErrInvalidOption = errors.New("jetstream: invalid option")
+
+	// ErrNoStream is wrapped by the errors of Open, Put and Export if the stream
+	// does not exist and must not be made.
+	ErrNoStream = errors.New("there is no such stream")
+
+	// ErrMismatch is wrapped by the error of Open if the stream is not one that
+	// this package can use: it has another number of partitions, say.
+	ErrMismatch = errors.New("the stream is another one")
+
+	// ErrPermission is wrapped by the errors of Put and Export if the server
+	// does not allow to publish.
+	ErrPermission = errors.New("no permission")
+
+	// ErrTooLarge is wrapped by the Err of the drop of a data point that does
+	// not fit into a message alone.
+	ErrTooLarge = errors.New("larger than a message may be")
+
+	// ErrDiscarded is wrapped by the Err of the drop of what the server
+	// discarded, as the stream was full. That wraps [queue.ErrFull], too.
+	ErrDiscarded = errors.New("discarded by the server")
+
+	// ErrLost is wrapped by the Err of the drop of what was in a stream that was
+	// deleted.
+	ErrLost = errors.New("the stream was deleted")
+)
+
+// A temporary error is worth another attempt. It has the methods of a
+// net.Error, which the exporter of package asyncmetric recognises.
+type temporary struct{ error }
+
+func (temporary) Timeout() bool   { return true }
+func (temporary) Temporary() bool { return true }
+func (t temporary) Unwrap() error { return t.error }
+
+// inStream says of an error which stream it concerns.
+func (c *config) inStream(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("jetstream: stream %s: %w", c.stream, err)
+}
+
+// isFull reports whether the server refused a message since the stream is full.
+func isFull(err error) bool {
+	var api *natsjs.APIError
+	return errors.As(err, &api) && (strings.Contains(api.Description, "maximum bytes exceeded") ||
+		strings.Contains(api.Description, "maximum messages exceeded"))
+}
+
+// isPassing reports whether a request that failed may succeed when it is
+// repeated.
+func isPassing(err error) bool {
+	var api *natsjs.APIError
+	if errors.As(err, &api) {
+		return api.Code >= 500
+	}
+	for _, target := range []error{
+		nats.ErrTimeout, nats.ErrNoResponders, natsjs.ErrNoStreamResponse, nats.ErrDisconnected,
+		nats.ErrConnectionReconnecting, nats.ErrReconnectBufExceeded, context.DeadlineExceeded,
+	} {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	return false
+}
+
+var errOverflow = fmt.Errorf("%w: %w", ErrDiscarded, queue.ErrFull)

@@ -1,0 +1,201 @@
+package jetstream
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/asyncmetric/asyncmetric"
+	"github.com/asyncmetric/asyncmetric/internal/metrictest"
+	"github.com/asyncmetric/asyncmetric/queue"
+)
+
+func TestWithAQueueInFrontAnApplicationStartsWithoutAServer(t *testing.T) {
+	const n = 20
+	port := freePorts(t, 1)[0]
+	url := fmt.Sprintf("nats://127.0.0.1:%d", port)
+	js := connect(t, url, nats.RetryOnFailedConnect(true))
+	handover := newExporter(t, js, quick)
+	exporter, err := asyncmetric.New(handover, asyncmetric.WithExportTimeout(time.Second),
+		asyncmetric.WithRetry(asyncmetric.Retry{InitialInterval: 10 * time.Millisecond, MaxInterval: 100 * time.Millisecond}))
+	require.NoError(t, err)
+	handOver(t, exporter, 1, 0, n)
+	assert.Equal(t, uint64(3*n), exporter.Stats().Accepted)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, exporter.ForceFlush(ctx), context.DeadlineExceeded)
+
+	startServer(t, func(o *server.Options) { o.Port = port })
+	require.NoError(t, exporter.ForceFlush(waiting(t)))
+	b := newBackend()
+	startRelay(t, url, b, 0, quick)
+	assert.Zero(t, b.await(t, 1, n))
+	require.NoError(t, exporter.Shutdown(waiting(t)))
+	require.ErrorIs(t, handover.Export(t.Context(), ofProcess(0, 1, 1)), metric.ErrExporterShutdown)
+}
+
+func TestExportWithoutAServerIsWorthAnotherAttempt(t *testing.T) {
+	js := connect(t, fmt.Sprintf("nats://127.0.0.1:%d", freePorts(t, 1)[0]), nats.RetryOnFailedConnect(true))
+	e := newExporter(t, js)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	err := e.Export(ctx, ofProcess(0, 1, 1))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.ErrorContains(t, err, "ASYNCMETRIC")
+	retry, _ := asyncmetric.DefaultClassify(err)
+	assert.True(t, retry)
+}
+
+func TestAnExportThatIsRepeatedIsStoredOnce(t *testing.T) {
+	js := connect(t, startServer(t, nil).ClientURL())
+	e := newExporter(t, js)
+	q, _ := open(t, js)
+	// What a lost acknowledgement leaves behind: a message that was stored, and
+	// an Exporter that does not know.
+	p, err := e.publisher.pack(ofProcess(0, 3, 7))
+	require.NoError(t, err)
+	require.NoError(t, e.Export(t.Context(), ofProcess(0, 3, 7)))
+	l := e.publisher.lane(p.resource)
+	l.doubt(e.publisher.id+fmt.Sprintf(".%d.1", l.partition), p.records[0].data)
+
+	require.NoError(t, e.Export(t.Context(), ofProcess(0, 3, 7)))
+	require.NoError(t, e.Export(t.Context(), ofProcess(0, 3, 8)))
+	first, second := take(t, q), take(t, q)
+	assert.Equal(t, int64(7), metrictest.Value(first.Collection()))
+	assert.Equal(t, int64(8), metrictest.Value(second.Collection()))
+	backlog, err := q.Backlog(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, uint64(2), backlog.Messages)
+}
+
+func TestACollectionLargerThanThePayloadIsSplit(t *testing.T) {
+	js := connect(t, startServer(t, func(o *server.Options) { o.MaxPayload = 4 << 10 }).ClientURL())
+	q, o := open(t, js)
+	rm := metrictest.Mixed(2000)
+	require.NoError(t, q.Put(t.Context(), rm))
+	s := q.Stats()
+	assert.Equal(t, 2000, s.Queued)
+	assert.Greater(t, s.Collections, 1)
+	for points := 0; points < 2000; {
+		e := take(t, q)
+		points += e.Points()
+		require.NoError(t, e.Settle(e.Points(), 0))
+	}
+	assert.Equal(t, uint64(2000), q.Stats().Exported)
+
+	huge := metrictest.Numbers(1, 1)
+	random := make([]byte, 16<<10) // does not compress
+	for i := range random {
+		random[i] = byte('a' + rand.IntN(26))
+	}
+	set := attribute.NewSet(attribute.String("large", string(random)))
+	huge.ScopeMetrics[0].Metrics[0].Data.(metricdata.Sum[int64]).DataPoints[0].Attributes = set
+	require.NoError(t, q.Put(t.Context(), huge))
+	assert.Equal(t, map[queue.DropReason]int{queue.ReasonPermanent: 1}, o.dropped())
+	requireConserved(t, q)
+}
+
+func TestACollectionThatWasSplitAndStoredInPartIsCompleted(t *testing.T) {
+	js := connect(t, startServer(t, func(o *server.Options) { o.MaxPayload = 4 << 10 }).ClientURL())
+	q, o := open(t, js, WithMaxBytes(8<<10), PublishOnly())
+	rm := metrictest.Mixed(2000)
+	require.ErrorIs(t, q.Put(t.Context(), rm), queue.ErrFull)
+	parts := q.Stats()
+	require.Positive(t, parts.Exported, "the first parts")
+	require.Equal(t, map[queue.DropReason]int{queue.ReasonOverflow: 2000 - int(parts.Exported)}, o.dropped())
+	config := q.publisher.found().CachedInfo().Config
+	config.MaxBytes = 1 << 20
+	_, err := js.UpdateStream(t.Context(), config)
+	require.NoError(t, err)
+	require.NoError(t, q.Put(t.Context(), rm))
+	require.Equal(t, uint64(2000), q.Stats().Exported)
+	requireConserved(t, q)
+
+	relay, _ := open(t, js)
+	points := 0
+	for points < 2000 {
+		e := take(t, relay)
+		points += e.Points()
+		require.NoError(t, e.Settle(e.Points(), 0))
+	}
+	require.Equal(t, 2000, points)
+	backlog, err := relay.Backlog(t.Context())
+	require.NoError(t, err)
+	assert.Zero(t, backlog.Messages)
+}
+
+func TestPublishOnlyHandsOver(t *testing.T) {
+	url := startServer(t, nil).ClientURL()
+	q, _ := open(t, connect(t, url), PublishOnly())
+	inner := new(metrictest.Exporter)
+	app, err := asyncmetric.New(inner, asyncmetric.WithQueue(q))
+	require.NoError(t, err)
+	handOver(t, app, 3, 0, 5)
+	require.NoError(t, app.ForceFlush(t.Context()))
+	s := app.Stats()
+	assert.Equal(t, uint64(45), s.Accepted)
+	assert.Equal(t, uint64(45), s.Exported)
+	assert.Zero(t, s.Queued)
+	require.NoError(t, app.Shutdown(t.Context()))
+	assert.Zero(t, inner.Count("Export"))
+
+	b := newBackend()
+	startRelay(t, url, b, 0)
+	assert.Zero(t, b.await(t, 3, 5))
+}
+
+func TestARelayShutsDownWithoutEmptyingTheStream(t *testing.T) {
+	url := startServer(t, nil).ClientURL()
+	handOver(t, newExporter(t, connect(t, url), WithPartitions(1)), 1, 0, 100)
+	b := newBackend()
+	gate := make(chan struct{})
+	q, _ := open(t, connect(t, url))
+	inner := &metrictest.Exporter{OnExport: func(_ context.Context, rm *metricdata.ResourceMetrics) error {
+		<-gate
+		b.receive(rm)
+		return nil
+	}}
+	relay, err := asyncmetric.New(inner, asyncmetric.WithQueue(q))
+	require.NoError(t, err)
+	eventually(t, func() bool { return inner.Count("Export") == 1 }, "delivery has begun")
+	down := make(chan error, 1)
+	go func() { down <- relay.Shutdown(waiting(t)) }()
+	eventually(t, func() bool {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		return q.sealed
+	}, "the queue is sealed")
+	close(gate)
+	require.NoError(t, <-down)
+	distinct, again, err := b.look(0)
+	require.NoError(t, err)
+	assert.Equal(t, 1, distinct)
+	startRelay(t, url, b, 0)
+	assert.Zero(t, again+b.await(t, 1, 100))
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	js := connect(t, startServer(t, nil).ClientURL())
+	for _, o := range []Option{
+		nil, WithStream("a.b"), WithSubject("a.*"), WithReplicas(6), WithMaxBytes(0), WithMaxAge(1), WithPartitions(0),
+		WithOverflow(queue.Block), WithOverflow(queue.Coalesce), WithTakeover(time.Second),
+		WithTemporalitySelector(nil), WithAggregationSelector(nil),
+	} {
+		_, err := NewExporter(js, o)
+		require.ErrorIs(t, err, ErrInvalidOption)
+		_, err = Open(t.Context(), js, o)
+		require.ErrorIs(t, err, ErrInvalidOption)
+	}
+	_, err := Open(t.Context(), nil)
+	require.ErrorIs(t, err, ErrInvalidOption)
+}

@@ -1,0 +1,207 @@
+package jetstream
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/asyncmetric/asyncmetric/queue"
+)
+
+// A ledger is what a Queue knows of the stream. The lock of the queue protects
+// it.
+type ledger struct {
+	known map[uint64]*entry // by position; what has not ended
+	line  []*entry          // what counts as queued, by position; may begin with what has ended
+	parts []part
+	last  uint64 // the position of the newest put
+	base  uint64 // what to add to a sequence number
+
+	early   map[uint64]struct{} // own messages that were received before Put knew that they are stored
+	unacked map[uint64]struct{} // what has ended, but may not have been acknowledged
+	gone    uint64              // own messages before this position that are not known have ended
+
+	stats    queue.Stats // but for Oldest and Capacity
+	waiting  int         // entries that are stored or held, and count
+	barriers []*barrier
+	closed   bool
+}
+
+// A part is what this Queue has of a partition.
+type part struct {
+	held  []*entry // by position
+	hands int      // entries that are held or in flight, of this stream
+	clear bool     // nobody else has anything of the partition
+
+	// seen is, for each producer, how many of its points have come, as long as
+	// nobody else delivers the partition.
+	seen map[string]uint64
+}
+
+// maxProducers is how many producers a partition has in mind.
+const maxProducers = 1 << 12
+
+func newLedger(partitions int) ledger {
+	return ledger{
+		known:   make(map[uint64]*entry),
+		early:   make(map[uint64]struct{}),
+		unacked: make(map[uint64]struct{}),
+		parts:   make([]part, partitions),
+	}
+}
+
+func byPosition(e *entry, position uint64) int { return cmp.Compare(e.position, position) }
+
+// enlist makes an entry count.
+func (l *ledger) enlist(e *entry) {
+	i, _ := slices.BinarySearchFunc(l.line, e.position, byPosition)
+	l.line = slices.Insert(l.line, i, e)
+	l.stats.Accepted += uint64(e.points)
+	l.stats.Queued += e.points
+	l.stats.Collections++
+	l.waiting++
+}
+
+// hold makes an entry one that can be taken.
+func (l *ledger) hold(e *entry) {
+	e.state = held
+	l.known[e.position] = e
+	p := &l.parts[e.partition]
+	i, _ := slices.BinarySearchFunc(p.held, e.position, byPosition)
+	p.held = slices.Insert(p.held, i, e)
+	p.hands++
+}
+
+// head returns the oldest entry that can be taken, nil if there is none, and
+// whether there is one that must not be taken any more, in which partition.
+func (l *ledger) head(now time.Time) (oldest *entry, lapsed int) {
+	lapsed = -1
+	for i := range l.parts {
+		p := &l.parts[i]
+		switch {
+		case len(p.held) == 0 || !p.clear:
+		case p.held[0].lease.Before(now):
+			lapsed = i
+		case oldest == nil || p.held[0].position < oldest.position:
+			oldest = p.held[0]
+		}
+	}
+	return oldest, lapsed
+}
+
+// take makes an entry that is held one in flight.
+func (l *ledger) take(e *entry) {
+	if !e.own {
+		l.enlist(e)
+	}
+	p := &l.parts[e.partition]
+	p.held[0] = nil
+	p.held = p.held[1:]
+	e.state = inFlight
+	l.waiting--
+	l.stats.InFlight += e.points
+}
+
+// letGo forgets what is held of a partition and returns it. The own entries
+// are in the stream still.
+func (l *ledger) letGo(partition int) []*entry {
+	p := &l.parts[partition]
+	entries := p.held
+	p.held = nil
+	l.doubt(partition)
+	p.hands -= len(entries)
+	for _, e := range entries {
+		if e.own {
+			e.state = stored
+		} else {
+			delete(l.known, e.position)
+		}
+	}
+	return slices.Clone(entries)
+}
+
+// doubt notes that others may have something of a partition.
+func (l *ledger) doubt(partition int) {
+	l.parts[partition].clear = false
+	l.parts[partition].seen = nil
+}
+
+// see returns how many points of its producer should have come before an entry
+// that is taken, and have not.
+func (l *ledger) see(e *entry) (missing int) {
+	if e.own || e.producer == "" {
+		return 0
+	}
+	p := &l.parts[e.partition]
+	if p.seen == nil || len(p.seen) >= maxProducers {
+		p.seen = make(map[string]uint64)
+	}
+	if seen, ok := p.seen[e.producer]; ok && e.before > seen {
+		missing = int(e.before - seen)
+	}
+	p.seen[e.producer] = max(p.seen[e.producer], e.before+uint64(e.points))
+	return missing
+}
+
+// end ends an entry that counts.
+func (l *ledger) end(e *entry, exported, dropped int) {
+	p := &l.parts[e.partition]
+	switch e.state {
+	case inFlight:
+		l.stats.InFlight -= e.points
+		if e.base == l.base {
+			p.hands--
+		}
+	case held:
+		p.held = slices.DeleteFunc(p.held, func(other *entry) bool { return other == e })
+		p.hands--
+		l.waiting--
+	case stored:
+		l.waiting--
+	}
+	e.state = ended
+	delete(l.known, e.position)
+	l.stats.Exported += uint64(exported)
+	l.stats.Dropped += uint64(dropped)
+	l.stats.Queued -= e.points
+	l.stats.Collections--
+	l.trim()
+	l.passBarriers()
+}
+
+// maxUnacked is how many ends are remembered whose acknowledgement was not
+// confirmed. Another relay may have got the message, and then it does not come
+// here again.
+const maxUnacked = 1 << 12
+
+// miss notes that an end has not been acknowledged yet.
+func (l *ledger) miss(position uint64) {
+	if len(l.unacked) >= maxUnacked {
+		clear(l.unacked)
+	}
+	l.unacked[position] = struct{}{}
+}
+
+// trim removes what has ended from the front of the line.
+func (l *ledger) trim() {
+	n := 0
+	for n < len(l.line) && l.line[n].state == ended {
+		l.line[n] = nil
+		n++
+	}
+	l.line = l.line[n:]
+}
+
+// oldest returns the oldest entry that counts, nil if there is none.
+func (l *ledger) oldest() *entry {
+	if len(l.line) == 0 {
+		return nil
+	}
+	return l.line[0]
+}
+
+// refuse counts points that were put, and dropped.
+func (l *ledger) refuse(points int) {
+	l.stats.Accepted += uint64(points)
+	l.stats.Dropped += uint64(points)
+}

@@ -1,0 +1,185 @@
+package jetstream
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	natsjs "github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/sdk/metric"
+
+	"github.com/asyncmetric/asyncmetric/queue"
+)
+
+// An Option configures a [Queue] or an [Exporter]. Values are checked in [Open]
+// and [NewExporter].
+type Option interface{ apply(*config) }
+
+type optionFunc func(*config)
+
+func (f optionFunc) apply(c *config) { f(c) }
+
+// config is what the options say.
+type config struct {
+	stream      string
+	subject     string
+	replicas    int
+	storage     natsjs.StorageType
+	maxBytes    int64
+	maxAge      time.Duration
+	overflow    queue.Overflow
+	partitions  int // 0: those of the stream, or the default
+	existing    bool
+	publishOnly bool
+	takeover    time.Duration
+	temporality metric.TemporalitySelector
+	aggregation metric.AggregationSelector
+	unpinned    bool // as with an old server; for tests
+}
+
+const defaultPartitions = 4
+
+func defaultConfig() config {
+	return config{
+		stream:      "ASYNCMETRIC",
+		subject:     "asyncmetric",
+		replicas:    1,
+		storage:     natsjs.FileStorage,
+		maxBytes:    1 << 30,
+		overflow:    queue.DropNewest,
+		takeover:    5 * time.Second,
+		temporality: metric.DefaultTemporalitySelector,
+		aggregation: metric.DefaultAggregationSelector,
+	}
+}
+
+// WithStream sets the name of the stream; the default is ASYNCMETRIC. The one
+// for dead letters has the same name followed by _DEAD.
+func WithStream(name string) Option {
+	return optionFunc(func(c *config) { c.stream = name })
+}
+
+// WithSubject sets what the subjects begin with: those of the partitions,
+// subject.part.0 and so on, of dead letters, subject.dead, and the one on which
+// relays hear of each other, subject.relays. The default is asyncmetric.
+func WithSubject(subject string) Option {
+	return optionFunc(func(c *config) { c.subject = subject })
+}
+
+// WithReplicas sets how many servers keep the stream, 1 to 5. The default is 1;
+// a stream that has to survive a server needs 3. Like all that concerns the
+// stream, it has no effect on one that exists.
+func WithReplicas(n int) Option {
+	return optionFunc(func(c *config) { c.replicas = n })
+}
+
+// WithMemoryStorage makes the servers keep the stream in memory rather than
+// in files.
+func WithMemoryStorage() Option {
+	return optionFunc(func(c *config) { c.storage = natsjs.MemoryStorage })
+}
+
+// WithMaxBytes sets how many bytes the stream may have, messages in flight
+// included, at least 1. The default is 1 GiB.
+func WithMaxBytes(n int64) Option {
+	return optionFunc(func(c *config) { c.maxBytes = n })
+}
+
+// WithMaxAge sets how long a message stays in the stream; the server then
+// discards it. The default, 0, means no limit; the least is 100 ms.
+func WithMaxAge(d time.Duration) Option {
+	return optionFunc(func(c *config) { c.maxAge = d })
+}
+
+// WithOverflow sets what happens to a collection for which there is no room in
+// the stream: [queue.DropNewest], the default, or [queue.DropOldest].
+func WithOverflow(o queue.Overflow) Option {
+	return optionFunc(func(c *config) { c.overflow = o })
+}
+
+// WithPartitions sets how many partitions a stream that is made gets, 1 to 256;
+// 4 if it is not given. One that exists must have as many.
+func WithPartitions(n int) Option {
+	return optionFunc(func(c *config) {
+		c.partitions = n
+		if n == 0 {
+			c.partitions = -1 // not the same as not given
+		}
+	})
+}
+
+// WithExistingStream keeps from making, or making again, a stream: it must
+// exist. For users who have no permission to. Make it with [Open] or, with any
+// tool, as a work queue with the subject asyncmetric.part.* and the metadata
+// asyncmetric.partitions.
+func WithExistingStream() Option {
+	return optionFunc(func(c *config) { c.existing = true })
+}
+
+// PublishOnly makes a queue that only hands over: Take finds nothing, nothing
+// is delivered from this process. What the stream has acknowledged counts as
+// exported, and ForceFlush waits for no more. Put waits for the network; for an
+// application that must not, see the package documentation.
+func PublishOnly() Option {
+	return optionFunc(func(c *config) { c.publishOnly = true })
+}
+
+// WithTakeover sets after what time a relay that is not heard of is taken for
+// dead, at least 2 s. The default is 5 s. It is the time that the server waits
+// for an acknowledgement, and for a sign of life of whom a partition is pinned
+// to. All relays of a stream should have the same.
+func WithTakeover(d time.Duration) Option {
+	return optionFunc(func(c *config) { c.takeover = d })
+}
+
+// WithTemporalitySelector sets the temporality that an [Exporter] asks for.
+// The default is that of the SDK, cumulative for all.
+func WithTemporalitySelector(s metric.TemporalitySelector) Option {
+	return optionFunc(func(c *config) { c.temporality = s })
+}
+
+// WithAggregationSelector sets the aggregation that an [Exporter] asks for. The
+// default is that of the SDK.
+func WithAggregationSelector(s metric.AggregationSelector) Option {
+	return optionFunc(func(c *config) { c.aggregation = s })
+}
+
+var (
+	streamName  = regexp.MustCompile(`^[A-Za-z0-9_-]{1,200}$`)
+	subjectName = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
+)
+
+// newConfig applies opts to the defaults and checks the result.
+func newConfig(opts []Option) (config, error) {
+	c := defaultConfig()
+	for i, o := range opts {
+		if o == nil {
+			return c, invalid("option %d is nil", i+1)
+		}
+		o.apply(&c)
+	}
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, invalid(format, args...))
+		}
+	}
+	check(streamName.MatchString(c.stream), "WithStream(%q): must be letters, digits, - and _, at most 200", c.stream)
+	check(subjectName.MatchString(c.subject), "WithSubject(%q): must be words of letters, digits, - and _ with dots in between", c.subject)
+	check(c.replicas >= 1 && c.replicas <= 5, "WithReplicas(%d): must be 1 to 5", c.replicas)
+	check(c.maxBytes >= 1, "WithMaxBytes(%d): must be at least 1", c.maxBytes)
+	check(c.maxAge == 0 || c.maxAge >= 100*time.Millisecond, "WithMaxAge(%v): must be at least 100ms, or 0 for no limit", c.maxAge)
+	check(c.overflow == queue.DropNewest || c.overflow == queue.DropOldest,
+		"WithOverflow(%v): must be queue.DropNewest or queue.DropOldest", c.overflow)
+	check(c.partitions >= 0 && c.partitions <= 256, "WithPartitions(%d): must be 1 to 256", max(c.partitions, 0))
+	check(c.takeover >= 2*time.Second, "WithTakeover(%v): must be at least 2s", c.takeover)
+	check(c.temporality != nil, "WithTemporalitySelector(nil): must be a selector")
+	check(c.aggregation != nil, "WithAggregationSelector(nil): must be a selector")
+	return c, errors.Join(errs...)
+}
+
+// invalid returns an error that wraps ErrInvalidOption.
+func invalid(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrInvalidOption, fmt.Sprintf(format, args...))
+}

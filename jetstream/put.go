@@ -1,0 +1,121 @@
+package jetstream
+
+import (
+	"context"
+	"time"
+
+	natsjs "github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/asyncmetric/asyncmetric/batch"
+	"github.com/asyncmetric/asyncmetric/queue"
+)
+
+// Put implements [queue.Queue]. It returns nil when the stream has acknowledged
+// the collection, and waits for that, and for a server that answers, as long as
+// ctx allows.
+//
+// An error means that nothing was queued, as far as is known: if the
+// acknowledgement was lost, or if a large collection was split and only the
+// first parts were stored, it, or they, will be delivered. Another Put of the
+// same collection does not store it again. Under [queue.DropNewest] a full
+// stream is [queue.ErrFull]; the points that were not stored count as dropped.
+//
+// Metrics that OTLP cannot express, and data points that do not fit into a
+// message, are left out of a collection and dropped, with
+// [queue.ReasonPermanent].
+func (q *Queue) Put(ctx context.Context, rm *metricdata.ResourceMetrics) error {
+	defer q.announce()
+	if err := q.beginPut(ctx); err != nil {
+		return err
+	}
+	defer q.endPut()
+	if batch.Points(rm) == 0 {
+		return nil
+	}
+	p, err := q.publisher.pack(rm)
+	if err != nil {
+		return q.config.inStream(err)
+	}
+	left := batch.Points(rm) - p.unfit
+	err = q.publisher.send(ctx, p, func(l *lane, r record, ack *natsjs.PubAck) {
+		left -= r.points
+		q.stored(l, r, ack)
+	})
+	if isFull(err) {
+		q.refuse(left, queue.ReasonOverflow, queue.ErrFull)
+	}
+	if err == nil {
+		q.refuse(p.unfit, queue.ReasonPermanent, p.unfitErr)
+	}
+	if q.config.overflow == queue.DropOldest && !q.config.publishOnly {
+		q.reconcile(ctx, q.isDiscarding)
+	}
+	return err
+}
+
+// beginPut and endPut are around a Put: what begins before Seal, Take waits
+// for.
+func (q *Queue) beginPut(ctx context.Context) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.sealed:
+		return queue.ErrClosed
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	q.putting++
+	return nil
+}
+
+// maxEarly is how many messages are remembered whose Put has failed though they
+// were stored: if it is repeated they must not be counted twice.
+const maxEarly = 1 << 10
+
+func (q *Queue) endPut() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.putting--
+	if q.putting == 0 && len(q.ledger.early) > maxEarly {
+		clear(q.ledger.early)
+	}
+	if q.sealed {
+		q.signal()
+	}
+}
+
+// stored counts a record that the stream has acknowledged. The lane is the
+// caller's.
+func (q *Queue) stored(l *lane, r record, ack *natsjs.PubAck) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	ledger := &q.ledger
+	position := ledger.base + ack.Sequence
+	ledger.last = max(ledger.last, position)
+	if q.config.publishOnly {
+		ledger.stats.Accepted += uint64(r.points)
+		ledger.stats.Exported += uint64(r.points)
+		return
+	}
+	if _, ok := ledger.early[position]; ok {
+		delete(ledger.early, position)
+		return
+	}
+	e := &entry{
+		queue: q, position: position, partition: l.partition, points: r.points, accepted: time.Now(), own: true,
+	}
+	ledger.known[position] = e
+	ledger.enlist(e)
+}
+
+// refuse counts and tells of points that were put, and dropped.
+func (q *Queue) refuse(points int, reason queue.DropReason, err error) {
+	if points == 0 {
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ledger.refuse(points)
+	q.noteDrop(points, reason, err)
+}

@@ -1,0 +1,203 @@
+package jetstream
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	natsjs "github.com/nats-io/nats.go/jetstream"
+
+	"github.com/asyncmetric/asyncmetric/queue"
+)
+
+// Queue is a [queue.Queue] in a stream of JetStream. Make one with [Open]; it
+// must be closed, which the exporter that it is given to does at Shutdown. The
+// connection belongs to whoever made it, and must outlive the queue. All methods
+// are safe for concurrent use.
+//
+// Each partition that is this relay's share has a reader, a goroutine that owns
+// its consumer and receives what the server sends. One goroutine, the roster,
+// starts and stops the readers as relays come and go; another, the keeper,
+// extends the time of what is held and looks for what others have ended. Open
+// starts roster and keeper, and Close waits for both, and the roster for the
+// readers. With [PublishOnly] there are none. No lock is held while anything is
+// sent, received, encoded or waited for, or a function of the observer called.
+type Queue struct {
+	js        natsjs.JetStream
+	config    config
+	publisher *publisher
+	ready     chan struct{} // capacity 1
+
+	ctx     context.Context // ends with Close
+	cancel  context.CancelFunc
+	running sync.WaitGroup // roster and keeper
+	closing sync.Once
+
+	mu      sync.Mutex
+	ledger  ledger
+	created time.Time     // of the stream
+	arrival chan struct{} // closed, and made anew, when something changes that Take may wait for
+	putting int           // calls of Put under way
+	sealed  bool
+
+	observed *queue.Observer // nil until Observe
+	notices  []notice        // what the observer has not been told of
+	untold   int             // errors that there was no room for
+}
+
+var _ queue.Queue = (*Queue)(nil)
+
+// Open opens the queue in a stream, and makes stream and consumers if they are
+// not there, unless [WithExistingStream] forbids that for the stream. It needs
+// the server, and waits for it as long as ctx allows. Nothing of the stream is
+// counted before it has been taken.
+//
+// The error wraps [ErrInvalidOption], [ErrNoStream] or [ErrMismatch], or is that
+// of the server, or of ctx.
+func Open(ctx context.Context, js natsjs.JetStream, opts ...Option) (*Queue, error) {
+	c, err := newConfig(opts)
+	if err != nil {
+		return nil, err
+	}
+	if js == nil {
+		return nil, invalid("JetStream is nil")
+	}
+	q := &Queue{js: js, config: c, ready: make(chan struct{}, 1), arrival: make(chan struct{})}
+	q.publisher = newPublisher(js, &q.config)
+	if err := q.publisher.find(ctx); err != nil {
+		return nil, c.inStream(err)
+	}
+	q.created = q.publisher.found().CachedInfo().Created
+	q.publisher.follow = q.follow
+	q.ledger = newLedger(q.publisher.partitions())
+	q.ctx, q.cancel = context.WithCancel(context.Background())
+	if c.publishOnly {
+		return q, nil
+	}
+	if err := makeDeadStream(ctx, js, &q.config); err != nil {
+		return nil, c.inStream(err)
+	}
+	q.running.Go(newRoster(q).run)
+	q.running.Go(q.keep)
+	return q, nil
+}
+
+// Observe implements [queue.Queue].
+func (q *Queue) Observe(o queue.Observer) {
+	q.mu.Lock()
+	q.observed = &o
+	q.mu.Unlock()
+	q.announce()
+}
+
+// Ready implements [queue.Queue].
+func (q *Queue) Ready() <-chan struct{} { return q.ready }
+
+// signal says that there may be something to take. The caller holds the lock.
+func (q *Queue) signal() {
+	close(q.arrival)
+	q.arrival = make(chan struct{})
+	select {
+	case q.ready <- struct{}{}:
+	default:
+	}
+}
+
+// Last implements [queue.Queue]: it is the position of the newest collection
+// that this Queue has put.
+func (q *Queue) Last() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.ledger.last
+}
+
+// Stats implements [queue.Queue]. It is about what this Queue has put and
+// taken; see the package documentation. Capacity is 0: the bound is in bytes.
+func (q *Queue) Stats() queue.Stats {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s := q.ledger.stats
+	if e := q.ledger.oldest(); e != nil {
+		s.Oldest = e.accepted
+		for _, e := range q.ledger.line {
+			if e.state != ended && e.accepted.Before(s.Oldest) {
+				s.Oldest = e.accepted
+			}
+			if e.own {
+				break // those behind it were put later, or just taken
+			}
+		}
+	}
+	return s
+}
+
+// Durable implements [queue.Queue]: it is.
+func (q *Queue) Durable() bool { return true }
+
+// Seal implements [queue.Queue].
+func (q *Queue) Seal() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.sealed = true
+	q.signal()
+}
+
+// Close implements [queue.Queue]. What has been received and not settled is
+// given back to the stream, in flight included, for another relay to deliver. It
+// waits for the goroutines, which takes no longer than a few requests to a server
+// that answers, and a few seconds if none does.
+func (q *Queue) Close() error {
+	q.closing.Do(func() {
+		q.Seal()
+		q.cancel()
+		q.running.Wait()
+		q.giveBack()
+		q.announce()
+	})
+	return nil
+}
+
+// giveBack returns what is in flight, and ends the calls of Wait.
+func (q *Queue) giveBack() {
+	q.mu.Lock()
+	q.ledger.closed = true
+	q.ledger.passBarriers()
+	q.signal()
+	var replies []string
+	for _, e := range q.ledger.line {
+		if e.state == inFlight && e.base == q.ledger.base {
+			replies = append(replies, e.msg.Reply())
+		}
+	}
+	q.mu.Unlock()
+	q.nak(replies)
+}
+
+// nak gives messages back. That nobody confirms it does no harm: their time
+// runs out.
+func (q *Queue) nak(replies []string) {
+	for _, reply := range replies {
+		_ = q.js.Conn().Publish(reply, []byte("-NAK"))
+	}
+}
+
+// A Backlog is what the whole stream has, whoever has put it.
+type Backlog struct {
+	// Messages is how many have not ended, Bytes their size.
+	Messages, Bytes uint64
+	// Oldest is when the first of them was stored; zero if there is none.
+	Oldest time.Time
+}
+
+// Backlog asks the server what is in the stream.
+func (q *Queue) Backlog(ctx context.Context) (Backlog, error) {
+	info, err := q.publisher.found().Info(ctx)
+	if err != nil {
+		return Backlog{}, q.config.inStream(err)
+	}
+	b := Backlog{Messages: info.State.Msgs, Bytes: info.State.Bytes}
+	if b.Messages > 0 {
+		b.Oldest = info.State.FirstTime
+	}
+	return b, nil
+}

@@ -1,0 +1,136 @@
+package jetstream
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// What relays tell each other, behind their id.
+const (
+	here = " here"
+	bye  = " bye"
+)
+
+// A roster knows which relays there are, and starts and stops the readers of
+// the partitions that are the share of this one. All relays that know the same
+// of each other divide alike: partition p belongs to the relay at p modulo their
+// number, in the order of their ids.
+type roster struct {
+	queue   *Queue
+	id      string
+	others  map[string]time.Time // when they were heard of last
+	readers map[int]*reader      // by partition
+	heard   chan *nats.Msg
+}
+
+func newRoster(q *Queue) *roster {
+	return &roster{
+		queue:   q,
+		id:      q.publisher.id,
+		others:  make(map[string]time.Time),
+		readers: make(map[int]*reader),
+		heard:   make(chan *nats.Msg, 256),
+	}
+}
+
+// run is the goroutine.
+func (r *roster) run() {
+	ctx := r.queue.ctx
+	conn := r.queue.js.Conn()
+	sub, err := conn.ChanSubscribe(r.queue.config.relaysSubject(), r.heard)
+	if err != nil {
+		r.queue.fail(err) // balance is lost, not more
+	} else {
+		defer func() { _ = sub.Unsubscribe() }()
+	}
+	tick := time.NewTicker(r.queue.config.takeover / 8)
+	defer tick.Stop()
+	defer r.say(bye)
+	defer r.keepReaders(ctx, func(int) bool { return false })
+	r.say(here)
+	for {
+		r.keepReaders(ctx, r.share())
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			r.say(here)
+			r.forget(time.Now())
+		case msg := <-r.heard:
+			r.hear(string(msg.Data))
+		}
+	}
+}
+
+// say tells the other relays. Where that fails they take this one for dead.
+func (r *roster) say(what string) {
+	_ = r.queue.js.Conn().Publish(r.queue.config.relaysSubject(), []byte(r.id+what))
+}
+
+// hear notes what another relay said.
+func (r *roster) hear(what string) {
+	if id, ok := strings.CutSuffix(what, bye); ok {
+		delete(r.others, id)
+		return
+	}
+	id, ok := strings.CutSuffix(what, here)
+	if !ok || id == r.id {
+		return
+	}
+	_, known := r.others[id]
+	r.others[id] = time.Now()
+	if !known {
+		r.say(here) // it cannot know of us yet
+	}
+}
+
+// forget removes the relays that have not been heard of for long.
+func (r *roster) forget(now time.Time) {
+	for id, heard := range r.others {
+		if now.Sub(heard) > r.queue.config.takeover/2 {
+			delete(r.others, id)
+		}
+	}
+}
+
+// share returns which partitions this relay delivers.
+func (r *roster) share() func(partition int) bool {
+	ids := []string{r.id}
+	for id := range r.others {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	mine := slices.Index(ids, r.id)
+	return func(partition int) bool { return partition%len(ids) == mine }
+}
+
+// keepReaders starts and stops readers, and waits for those that it stops.
+func (r *roster) keepReaders(ctx context.Context, wanted func(partition int) bool) {
+	for p, reader := range r.readers {
+		if !wanted(p) {
+			reader.stop()
+		}
+	}
+	for p, reader := range r.readers {
+		if !wanted(p) {
+			<-reader.done
+			delete(r.readers, p)
+		}
+	}
+	for p := range r.queue.publisher.partitions() {
+		if wanted(p) && r.readers[p] == nil && ctx.Err() == nil {
+			r.readers[p] = r.start(ctx, p)
+		}
+	}
+}
+
+func (r *roster) start(ctx context.Context, partition int) *reader {
+	ctx, stop := context.WithCancel(ctx)
+	reader := &reader{queue: r.queue, partition: partition, stop: stop, done: make(chan struct{})}
+	go reader.run(ctx)
+	return reader
+}

@@ -1,0 +1,168 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	natsjs "github.com/nats-io/nats.go/jetstream"
+
+	"github.com/asyncmetric/asyncmetric/queue"
+)
+
+// metaPartitions is the key of the number of partitions in the metadata of a
+// stream.
+const metaPartitions = "asyncmetric.partitions"
+
+// group is the priority group of the consumers; they have one each.
+const group = "relays"
+
+// window is how many messages of a partition may be in the hands of a relay.
+const window = 64
+
+func (c *config) partSubject(p int) string { return c.subject + ".part." + strconv.Itoa(p) }
+func (c *config) deadSubject() string      { return c.subject + ".dead" }
+func (c *config) relaysSubject() string    { return c.subject + ".relays" }
+func (c *config) deadStream() string       { return c.stream + "_DEAD" }
+
+// consumerName is the name of the consumer of a partition.
+func consumerName(p int) string { return "relay-" + strconv.Itoa(p) }
+
+// streamConfig is what a stream is made with.
+func (c *config) streamConfig() natsjs.StreamConfig {
+	partitions := c.partitions
+	if partitions == 0 {
+		partitions = defaultPartitions
+	}
+	discard := natsjs.DiscardNew
+	if c.overflow == queue.DropOldest {
+		discard = natsjs.DiscardOld
+	}
+	return natsjs.StreamConfig{
+		Name:        c.stream,
+		Description: "collections of OpenTelemetry metrics",
+		Subjects:    []string{c.subject + ".part.*"},
+		Retention:   natsjs.WorkQueuePolicy,
+		Discard:     discard,
+		MaxBytes:    c.maxBytes,
+		MaxAge:      c.maxAge,
+		Storage:     c.storage,
+		Replicas:    c.replicas,
+		Duplicates:  c.duplicates(),
+		Metadata:    map[string]string{metaPartitions: strconv.Itoa(partitions)},
+	}
+}
+
+// duplicates is how long the stream knows a message id, which may not be longer
+// than it keeps the message.
+func (c *config) duplicates() time.Duration {
+	const usual = 2 * time.Minute
+	if c.maxAge > 0 {
+		return min(usual, c.maxAge)
+	}
+	return usual
+}
+
+// findStream returns the stream and its number of partitions, and makes it if
+// it may and has to.
+func findStream(ctx context.Context, js natsjs.JetStream, c *config) (natsjs.Stream, int, error) {
+	s, err := js.Stream(ctx, c.stream)
+	if errors.Is(err, natsjs.ErrStreamNotFound) && !c.existing {
+		s, err = js.CreateStream(ctx, c.streamConfig())
+		if errors.Is(err, natsjs.ErrStreamNameAlreadyInUse) { // someone else was faster
+			s, err = js.Stream(ctx, c.stream)
+		}
+	}
+	switch {
+	case errors.Is(err, natsjs.ErrStreamNotFound):
+		return nil, 0, fmt.Errorf("%w: %w", ErrNoStream, err)
+	case err != nil:
+		return nil, 0, err
+	}
+	partitions, err := c.check(s.CachedInfo())
+	return s, partitions, err
+}
+
+// check returns the number of partitions of a stream, or what is wrong with it.
+func (c *config) check(info *natsjs.StreamInfo) (int, error) {
+	value := info.Config.Metadata[metaPartitions]
+	partitions, err := strconv.Atoi(value)
+	switch {
+	case err != nil || partitions < 1:
+		return 0, fmt.Errorf("%w: its metadata %s is %q, not a number of partitions", ErrMismatch, metaPartitions, value)
+	case c.partitions > 0 && c.partitions != partitions:
+		return 0, fmt.Errorf("%w: it has %d partitions, WithPartitions says %d", ErrMismatch, partitions, c.partitions)
+	case info.Config.Retention != natsjs.WorkQueuePolicy:
+		return 0, fmt.Errorf("%w: its retention is %v, must be that of a work queue", ErrMismatch, info.Config.Retention)
+	}
+	want := c.subject + ".part.*"
+	for _, s := range info.Config.Subjects {
+		if s == want {
+			return partitions, nil
+		}
+	}
+	return 0, fmt.Errorf("%w: its subjects are %s, must include %s", ErrMismatch, strings.Join(info.Config.Subjects, ", "), want)
+}
+
+// makeDeadStream makes the stream for dead letters, if it may and has to. Where
+// it is missing, a dead letter is reported, and its message stays where it is.
+func makeDeadStream(ctx context.Context, js natsjs.JetStream, c *config) error {
+	_, err := js.Stream(ctx, c.deadStream())
+	if c.existing || !errors.Is(err, natsjs.ErrStreamNotFound) {
+		return nil
+	}
+	_, err = js.CreateStream(ctx, natsjs.StreamConfig{
+		Name:        c.deadStream(),
+		Description: "what a relay of " + c.stream + " could not read",
+		Subjects:    []string{c.deadSubject()},
+		Discard:     natsjs.DiscardOld,
+		MaxBytes:    maxDeadBytes,
+		Storage:     c.storage,
+		Replicas:    c.replicas,
+	})
+	if errors.Is(err, natsjs.ErrStreamNameAlreadyInUse) {
+		return nil
+	}
+	return err
+}
+
+// maxDeadBytes is how much the stream for dead letters keeps.
+const maxDeadBytes = 64 << 20
+
+// findConsumer returns the consumer of a partition, and makes it where it is
+// missing. Every reader needs its own, as that is what gets pinned.
+func findConsumer(ctx context.Context, js natsjs.JetStream, c *config, p int) (natsjs.Consumer, error) {
+	consumer, err := js.Consumer(ctx, c.stream, consumerName(p))
+	if err == nil || !errors.Is(err, natsjs.ErrConsumerNotFound) {
+		return consumer, err
+	}
+	pinned := natsjs.ConsumerConfig{
+		Durable:       consumerName(p),
+		FilterSubject: c.partSubject(p),
+		AckPolicy:     natsjs.AckExplicitPolicy,
+		AckWait:       c.takeover,
+		MaxDeliver:    -1,
+		MaxAckPending: window,
+	}
+	single := pinned
+	single.MaxAckPending = 1
+	if c.unpinned {
+		return js.CreateOrUpdateConsumer(ctx, c.stream, single)
+	}
+	pinned.PriorityPolicy = natsjs.PriorityPolicyPinned
+	pinned.PriorityGroups = []string{group}
+	pinned.PinnedTTL = c.takeover
+	consumer, err = js.CreateOrUpdateConsumer(ctx, c.stream, pinned)
+	if err == nil && !isPinned(consumer) { // an old server overlooks what it does not know
+		consumer, err = js.CreateOrUpdateConsumer(ctx, c.stream, single)
+	}
+	return consumer, err
+}
+
+// isPinned reports whether a consumer is pinned to one client at a time.
+func isPinned(c natsjs.Consumer) bool {
+	return c.CachedInfo().Config.PriorityPolicy == natsjs.PriorityPolicyPinned
+}

@@ -1,0 +1,143 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/asyncmetric/asyncmetric/queue"
+)
+
+// arrivalTime is how long Take waits for what this Queue has put to come back
+// from the server. It may be for another relay.
+const arrivalTime = 100 * time.Millisecond
+
+// Take implements [queue.Queue]. Of the partitions that this relay delivers it
+// hands out the entry with the lowest position that has been received. Where
+// there is none it returns [queue.ErrEmpty]; if something waits that this Queue
+// has put, it gives the server a moment to send it, 100 ms at most.
+func (q *Queue) Take(ctx context.Context, want func(*metricdata.ResourceMetrics) bool) (queue.Entry, error) {
+	defer q.announce()
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	e, arrival, err := q.tryTake(want)
+	if arrival == nil {
+		return e, err
+	}
+	timer := time.NewTimer(arrivalTime)
+	defer timer.Stop()
+	for {
+		select {
+		case <-arrival:
+		case <-timer.C:
+			return nil, queue.ErrEmpty
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		if e, arrival, err = q.tryTake(want); arrival == nil {
+			return e, err
+		}
+	}
+}
+
+// tryTake is Take, but returns what to wait for where something has to arrive.
+func (q *Queue) tryTake(want func(*metricdata.ResourceMetrics) bool) (_ queue.Entry, arrival <-chan struct{}, _ error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	e, err := q.next()
+	switch {
+	case errors.Is(err, queue.ErrEmpty) && q.ledger.waiting > 0:
+		return nil, q.arrival, nil
+	case err != nil:
+		return nil, nil, err
+	case want != nil && !want(e.collection):
+		return nil, nil, queue.ErrDeclined
+	}
+	if missing := q.ledger.see(e); missing > 0 {
+		q.ledger.refuse(missing)
+		q.noteDrop(missing, queue.ReasonOverflow, errOverflow)
+	}
+	q.ledger.take(e)
+	return e, nil, nil
+}
+
+// next returns the entry to hand out. The caller holds the lock.
+func (q *Queue) next() (*entry, error) {
+	l := &q.ledger
+	if q.ctx.Err() != nil {
+		return nil, queue.ErrClosed
+	}
+	for {
+		e, lapsed := l.head(time.Now())
+		switch {
+		case lapsed >= 0:
+			l.letGo(lapsed) // the server may have given it to someone else
+		case q.sealed && l.waiting == 0 && q.putting == 0:
+			return nil, queue.ErrClosed
+		case e == nil:
+			return nil, queue.ErrEmpty
+		default:
+			return e, nil
+		}
+	}
+}
+
+// settle is Settle of an entry.
+func (q *Queue) settle(e *entry, exported, dropped int) error {
+	defer q.announce()
+	reply, err := q.endTaken(e, exported, dropped)
+	if err != nil || reply == "" {
+		return err
+	}
+	if err := q.ack(reply); err != nil {
+		return q.config.inStream(fmt.Errorf("acknowledging the message at position %d, it may be delivered again: %w", e.position, err))
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.ledger.unacked, e.position)
+	return nil
+}
+
+// endTaken checks the numbers, enters the end, and returns where to send the
+// acknowledgement, nowhere if the message is gone: in a stream of the same name
+// that was made since, the number belongs to another one.
+func (q *Queue) endTaken(e *entry, exported, dropped int) (reply string, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if e.state != inFlight {
+		return "", fmt.Errorf("jetstream: the collection at position %d has been settled before", e.position)
+	}
+	if exported < 0 || dropped < 0 || exported+dropped != e.points {
+		return "", fmt.Errorf("jetstream: %d exported and %d dropped data points do not make up the %d of the collection",
+			exported, dropped, e.points)
+	}
+	q.ledger.end(e, exported, dropped)
+	if e.base != q.ledger.base {
+		return "", nil // its stream was deleted
+	}
+	q.ledger.miss(e.position)
+	return e.msg.Reply(), nil
+}
+
+// ackTimeout is how long Settle waits for a server that does not answer, all
+// attempts together.
+const ackTimeout = 2 * time.Second
+
+// ack acknowledges a message and waits for the server to confirm it.
+func (q *Queue) ack(reply string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), ackTimeout)
+	defer cancel()
+	for pause := 10 * time.Millisecond; ; pause *= 2 {
+		_, err := q.js.Conn().RequestWithContext(ctx, reply, []byte("+ACK"))
+		if err == nil || !isPassing(err) {
+			return err
+		}
+		if ended := sleep(ctx, pause); ended != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,163 @@
+package jetstream
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	natsjs "github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// quick makes takeovers short.
+var quick = WithTakeover(2 * time.Second)
+
+// share returns how many partitions a queue delivers.
+func (q *Queue) share() (n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, p := range q.ledger.parts {
+		if p.clear {
+			n++
+		}
+	}
+	return n
+}
+
+func TestARelayThatDiesIsTakenOver(t *testing.T) {
+	const processes, n = 5, 60
+	url := startServer(t, nil).ClientURL()
+	b := newBackend()
+	doomed := startRelay(t, url, b, time.Millisecond, quick)
+	heir := startRelay(t, url, b, time.Millisecond, quick)
+	eventually(t, func() bool { return doomed.queue.share() == 2 && heir.queue.share() == 2 }, "the partitions are divided")
+
+	app := newExporter(t, connect(t, url), quick)
+	handOver(t, app, processes, 0, n/2)
+	eventually(t, func() bool { return doomed.inner.Count("Export") > n/10 }, "the relay delivers")
+	doomed.kill()
+	handOver(t, app, processes, n/2, n/2)
+
+	again := b.await(t, processes, n)
+	assert.LessOrEqual(t, again, 1, "collections that came twice, where one was in flight")
+	assert.Equal(t, 4, heir.queue.share(), "partitions that the heir delivers")
+	requireConserved(t, heir.queue)
+}
+
+func TestWhatARelayHadReceivedComesFirstAfterATakeover(t *testing.T) {
+	const n = 40
+	url := startServer(t, nil).ClientURL()
+	js := connect(t, url)
+	doomed, _ := open(t, js, quick, WithPartitions(1))
+	app := newExporter(t, connect(t, url), quick)
+	handOver(t, app, 1, 0, n)
+	require.Equal(t, uint64(1), take(t, doomed).Position())
+	eventually(t, func() bool {
+		doomed.mu.Lock()
+		defer doomed.mu.Unlock()
+		return doomed.ledger.parts[0].hands == n
+	}, "it has received everything")
+	closeConn(js.Conn())
+	handOver(t, app, 1, n, n)
+
+	heir, _ := open(t, connect(t, url), quick)
+	for i := range uint64(2 * n) {
+		e := take(t, heir)
+		require.Equal(t, i+1, e.Position())
+		require.NoError(t, e.Settle(e.Points(), 0))
+	}
+	require.Equal(t, uint64(2*n*3), heir.Stats().Exported)
+}
+
+func TestARelayThatLeavesHandsOverAtOnce(t *testing.T) {
+	const n = 30
+	url := startServer(t, nil).ClientURL()
+	long := WithTakeover(5 * time.Minute) // nothing may wait for that
+	first, _ := open(t, connect(t, url), long, WithPartitions(1))
+	app := newExporter(t, connect(t, url), long)
+	handOver(t, app, 1, 0, n)
+	require.Equal(t, uint64(1), take(t, first).Position())
+	require.NoError(t, first.Close())
+
+	second, _ := open(t, connect(t, url), long)
+	for i := range uint64(n) {
+		e := take(t, second)
+		require.Equal(t, i+1, e.Position())
+		require.NoError(t, e.Settle(e.Points(), 0))
+	}
+}
+
+func TestRelaysDivideThePartitions(t *testing.T) {
+	url := startServer(t, nil).ClientURL()
+	var relays []*Queue
+	shares := func() (shares []int) {
+		for _, q := range relays {
+			shares = append(shares, q.share())
+		}
+		return shares
+	}
+	for _, want := range [][]int{{3}, {1, 2}, {1, 1, 1}, {0, 1, 1, 1}} {
+		q, _ := open(t, connect(t, url), quick, WithPartitions(3))
+		relays = append(relays, q)
+		eventually(t, func() bool { return assert.ObjectsAreEqual(want, slices.Sorted(slices.Values(shares()))) }, "the partitions are divided")
+	}
+	for len(relays) > 1 {
+		require.NoError(t, relays[0].Close())
+		relays = relays[1:]
+	}
+	eventually(t, func() bool { return relays[0].share() == 3 }, "the last one has all")
+}
+
+func TestOrderHoldsWhileRelaysComeAndGo(t *testing.T) {
+	const processes, n = 4, 80
+	for name, old := range map[string]Option{"pinned": optionFunc(func(*config) {}), "old server": optionFunc(func(c *config) { c.unpinned = true })} {
+		t.Run(name, func(t *testing.T) {
+			url := startServer(t, nil).ClientURL()
+			b := newBackend()
+			first := startRelay(t, url, b, 0, quick, old)
+			app := newExporter(t, connect(t, url), quick)
+			handOver(t, app, processes, 0, n/4)
+			second := startRelay(t, url, b, 0, quick, old)
+			handOver(t, app, processes, n/4, n/4)
+			third := startRelay(t, url, b, 0, quick, old)
+			handOver(t, app, processes, n/2, n/4)
+			require.NoError(t, second.exporter.Shutdown(waiting(t)))
+			handOver(t, app, processes, n/4*3, n/4)
+			require.NoError(t, third.exporter.Shutdown(waiting(t)))
+			assert.Zero(t, b.await(t, processes, n), "collections that came twice, where no relay died")
+			c, err := first.js.Consumer(t.Context(), "ASYNCMETRIC", consumerName(0))
+			require.NoError(t, err)
+			if name == "pinned" {
+				assert.Equal(t, natsjs.PriorityPolicyPinned, c.CachedInfo().Config.PriorityPolicy)
+			} else {
+				assert.Equal(t, 1, c.CachedInfo().Config.MaxAckPending)
+			}
+		})
+	}
+}
+
+func TestWhatAnotherRelayDeliversEndsHere(t *testing.T) {
+	url := startServer(t, nil).ClientURL()
+	q, _ := open(t, connect(t, url), quick)
+	b := newBackend()
+	relay := startRelay(t, url, b, 0, quick)
+	eventually(t, func() bool { return q.share() == 2 && relay.queue.share() == 2 }, "the partitions are divided")
+	for p := range 20 {
+		require.NoError(t, q.Put(t.Context(), ofProcess(p, 3, 1)))
+	}
+	last := q.Last()
+	done := make(chan error, 1)
+	go func() { done <- q.Wait(waiting(t), last) }()
+	q.Seal()
+	for q.Stats().Queued > 0 {
+		if e, err := q.Take(t.Context(), nil); err == nil {
+			require.NoError(t, e.Settle(0, 3))
+		}
+		requireConserved(t, q)
+	}
+	require.NoError(t, <-done)
+	s := q.Stats()
+	assert.Positive(t, s.Dropped)
+	assert.Equal(t, relay.queue.Stats().Exported, s.Exported, "what the other one delivered")
+}

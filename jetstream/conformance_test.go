@@ -12,6 +12,7 @@ import (
 
 	"github.com/asyncmetric/asyncmetric/queue"
 	"github.com/asyncmetric/asyncmetric/queue/queuetest"
+	"github.com/asyncmetric/asyncmetric/spool/frame"
 )
 
 // bytesPerPoint makes a bound in bytes of one in data points. Messages have
@@ -41,15 +42,15 @@ func TestQueueKeepsTheContract(t *testing.T) {
 // sameCollection reports whether put came out as taken, as far as OTLP tells
 // collections apart.
 func sameCollection(put, taken *metricdata.ResourceMetrics) bool {
-	record, err := encode(put)
+	record, err := frame.EncodeCollection(put)
 	if err != nil {
 		return false
 	}
-	expected, err := decode(record)
+	expected, err := frame.DecodeCollection(record)
 	if err != nil {
 		return false
 	}
-	a, errA := encode(expected)
-	b, errB := encode(taken)
+	a, errA := frame.EncodeCollection(expected)
+	b, errB := frame.EncodeCollection(taken)
 	return errA == nil && errB == nil && string(a) == string(b)
 }

@@ -10,6 +10,7 @@ import (
 	natsjs "github.com/nats-io/nats.go/jetstream"
 
 	"github.com/asyncmetric/asyncmetric/batch"
+	"github.com/asyncmetric/asyncmetric/spool/frame"
 )
 
 // receive enters a message.
@@ -31,7 +32,7 @@ func (r *reader) receive(ctx context.Context, msg natsjs.Msg) {
 	if q.renew(seq, msg, lease) {
 		return
 	}
-	rm, err := decode(msg.Data())
+	rm, err := frame.DecodeCollection(msg.Data())
 	if err != nil {
 		r.setAside(ctx, seq, msg, err)
 		return

@@ -3,8 +3,6 @@ package jetstream
 import (
 	"fmt"
 	"hash/fnv"
-	"slices"
-	"sync"
 
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
@@ -12,9 +10,6 @@ import (
 	"github.com/asyncmetric/asyncmetric/otlp"
 	"github.com/asyncmetric/asyncmetric/spool/frame"
 )
-
-// buffers has pointers to slices for what encode and decode need in between.
-var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // A record is what one message has of a collection.
 type record struct {
@@ -41,16 +36,16 @@ func pack(rm *metricdata.ResourceMetrics, maxBytes int) (*parcel, error) {
 	_, _ = h.Write(resource) // never fails
 	p.resource = h.Sum64()
 	points := batch.Points(rm)
-	data, err := encode(rm)
+	data, err := frame.EncodeCollection(rm)
 	if err != nil {
 		p.unfitErr = err
-		rm = fitting(rm)
+		rm = frame.Expressible(rm)
 		p.unfit = points - batch.Points(rm)
 		points -= p.unfit
 		if points == 0 {
 			return p, nil
 		}
-		if data, err = encode(rm); err != nil {
+		if data, err = frame.EncodeCollection(rm); err != nil {
 			return nil, err
 		}
 	}
@@ -70,7 +65,7 @@ func (p *parcel) add(rm *metricdata.ResourceMetrics, data []byte, points, maxByt
 	}
 	for part := range batch.Split(rm, (points+1)/2) {
 		half := part.Copy(nil)
-		data, err := encode(half)
+		data, err := frame.EncodeCollection(half)
 		if err != nil {
 			return err
 		}
@@ -79,50 +74,4 @@ func (p *parcel) add(rm *metricdata.ResourceMetrics, data []byte, points, maxByt
 		}
 	}
 	return nil
-}
-
-// fitting returns the metrics of a collection that OTLP can express.
-func fitting(rm *metricdata.ResourceMetrics) *metricdata.ResourceMetrics {
-	rest := &metricdata.ResourceMetrics{Resource: rm.Resource}
-	for _, sm := range rm.ScopeMetrics {
-		metrics := slices.DeleteFunc(slices.Clone(sm.Metrics), func(m metricdata.Metrics) bool {
-			alone := metricdata.ScopeMetrics{Scope: sm.Scope, Metrics: []metricdata.Metrics{m}}
-			_, err := otlp.Append(nil, &metricdata.ResourceMetrics{
-				Resource: rm.Resource, ScopeMetrics: []metricdata.ScopeMetrics{alone},
-			})
-			return err != nil
-		})
-		if len(metrics) > 0 {
-			rest.ScopeMetrics = append(rest.ScopeMetrics, metricdata.ScopeMetrics{Scope: sm.Scope, Metrics: metrics})
-		}
-	}
-	return rest
-}
-
-// encode returns the record of a collection.
-func encode(rm *metricdata.ResourceMetrics) ([]byte, error) {
-	b := buffers.Get().(*[]byte)
-	defer buffers.Put(b)
-	data, err := otlp.Append((*b)[:0], rm)
-	if err != nil {
-		return nil, err
-	}
-	*b = data
-	return frame.Append(nil, data)
-}
-
-// decode returns the collection in a record.
-func decode(record []byte) (*metricdata.ResourceMetrics, error) {
-	b := buffers.Get().(*[]byte)
-	defer buffers.Put(b)
-	data, err := frame.Decode((*b)[:0], record)
-	if err != nil {
-		return nil, err
-	}
-	*b = data
-	rm, err := otlp.Decode(data)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", frame.ErrCorrupt, err)
-	}
-	return rm, nil
 }

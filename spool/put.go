@@ -11,6 +11,7 @@ import (
 
 	"github.com/asyncmetric/asyncmetric/batch"
 	"github.com/asyncmetric/asyncmetric/queue"
+	"github.com/asyncmetric/asyncmetric/spool/frame"
 )
 
 // A put is a call of Put. While it is in line it can leave; the keeper takes it
@@ -89,7 +90,7 @@ func (q *Queue) refusal(ctx context.Context) error {
 
 // newPut encodes a collection, or what OTLP can express of it.
 func newPut(rm *metricdata.ResourceMetrics) (*put, error) {
-	record, unfit := encode(rm)
+	record, unfit := frame.EncodeCollection(rm)
 	if unfit != nil {
 		var err error
 		if rm, record, err = encodeRest(rm); err != nil {

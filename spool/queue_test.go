@@ -22,6 +22,7 @@ import (
 
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
 	"github.com/asyncmetric/asyncmetric/queue"
+	"github.com/asyncmetric/asyncmetric/spool/frame"
 )
 
 func TestOptionsAreCheckedInOpen(t *testing.T) {
@@ -161,7 +162,7 @@ func TestADeclinedCollectionIsNotReadAgain(t *testing.T) {
 }
 
 func sized(t testing.TB, records int, n int) Option {
-	record, err := encode(metrictest.Numbers(n, 1))
+	record, err := frame.EncodeCollection(metrictest.Numbers(n, 1))
 	require.NoError(t, err)
 	return WithMaxBytes(int64(records * (len(record) + 4))) // joined ones are a little larger
 }

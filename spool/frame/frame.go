@@ -1,6 +1,7 @@
 // Package frame wraps a record, so that whoever stored it can tell whether it
 // is what was written. It is used by the queues that keep collections outside
-// of the process.
+// of the process; the data in their frames is an OTLP message, see
+// [EncodeCollection].
 //
 // A frame is
 //

@@ -19,15 +19,15 @@ const (
 // setAside publishes a message that is not a record to the subject for dead
 // letters, and acknowledges it. Where that fails the server sends it again
 // when its time is over.
-func (r *reader) setAside(ctx context.Context, seq uint64, msg natsjs.Msg, reason error) {
+func (r *reader) setAside(ctx context.Context, seq uint64, msg *nats.Msg, reason error) {
 	q := r.queue
 	_, again := r.bad[seq]
 	r.bad[seq] = struct{}{}
 	if !again {
-		q.fail(fmt.Errorf("message %d on %s is set aside: %w", seq, msg.Subject(), reason))
+		q.fail(fmt.Errorf("message %d on %s is set aside: %w", seq, msg.Subject, reason))
 	}
 	if err := q.publishDead(ctx, seq, msg, reason); err != nil {
-		q.fail(fmt.Errorf("message %d on %s cannot be set aside and stays: %w", seq, msg.Subject(), err))
+		q.fail(fmt.Errorf("message %d on %s cannot be set aside and stays: %w", seq, msg.Subject, err))
 		return
 	}
 	r.dismiss(msg)
@@ -35,11 +35,11 @@ func (r *reader) setAside(ctx context.Context, seq uint64, msg natsjs.Msg, reaso
 }
 
 // publishDead publishes a dead letter.
-func (q *Queue) publishDead(ctx context.Context, seq uint64, msg natsjs.Msg, reason error) error {
+func (q *Queue) publishDead(ctx context.Context, seq uint64, msg *nats.Msg, reason error) error {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	letter := nats.NewMsg(q.config.deadSubject())
-	letter.Data = msg.Data()
+	letter.Data = msg.Data
 	letter.Header.Set(headerReason, reason.Error())
 	letter.Header.Set(headerStream, q.config.stream)
 	letter.Header.Set(headerSeq, strconv.FormatUint(seq, 10))

@@ -3,7 +3,6 @@ package jetstream
 import (
 	"time"
 
-	natsjs "github.com/nats-io/nats.go/jetstream"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/asyncmetric/asyncmetric/queue"
@@ -21,9 +20,9 @@ type entry struct {
 	state     state
 
 	// Of what has been received.
-	base       uint64     // of the stream that it came from; it must not be acknowledged in another one
-	msg        natsjs.Msg // of the latest delivery
-	lease      time.Time  // until then the server gives it to nobody else
+	base       uint64    // of the stream that it came from; it must not be acknowledged in another one
+	reply      string    // of the latest delivery: where to acknowledge it
+	lease      time.Time // until then the server gives it to nobody else
 	collection *metricdata.ResourceMetrics
 	producer   string // who put it; empty if it does not say
 	before     uint64 // points that the producer had stored before

@@ -2,9 +2,11 @@ package jetstream
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	natsjs "github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/asyncmetric/asyncmetric/queue"
 )
@@ -26,38 +28,60 @@ func (q *Queue) keep() {
 	}
 }
 
-// extend tells the server that what is in hand is worked on. One confirmation is
-// enough for all, as the server gets them in order.
+// extend tells the server that what is in hand is worked on, all partitions at
+// once: each has a consumer of its own, which may have a server of its own.
 func (q *Queue) extend() {
+	var group errgroup.Group
+	for p := range q.ledger.parts {
+		group.Go(func() error {
+			q.extendPart(p)
+			return nil
+		})
+	}
+	_ = group.Wait()
+}
+
+// extendPart does so for one partition. One confirmation is enough for all, as
+// the consumer gets them in order. The server extends whatever it has given to
+// anybody, so this is about what it cannot have given to others: it counts only
+// if it is confirmed before the time so far is over.
+func (q *Queue) extendPart(partition int) {
 	sent := time.Now()
-	entries, replies := q.inHand()
+	entries, replies := q.leased(partition, sent)
 	if len(entries) == 0 {
 		return
 	}
 	last := len(replies) - 1
 	for _, reply := range replies[:last] {
-		_ = q.js.Conn().Publish(reply, []byte("+WPI"))
+		_ = q.js.Conn().Publish(reply, inProgress)
 	}
-	ctx, cancel := context.WithTimeout(q.ctx, q.config.takeover/4)
+	ctx, cancel := context.WithTimeout(q.ctx, q.config.lease())
 	defer cancel()
-	if _, err := q.js.Conn().RequestWithContext(ctx, replies[last], []byte("+WPI")); err != nil {
+	if _, err := q.js.Conn().RequestWithContext(ctx, replies[last], inProgress); err != nil {
 		return // what is held is let go in time
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	confirmed := time.Now()
 	for _, e := range entries {
-		e.lease = sent.Add(q.config.takeover)
+		if e.lease.After(confirmed) {
+			e.lease = sent.Add(q.config.lease())
+		}
 	}
 }
 
-// inHand returns what is held or in flight, and where to extend it.
-func (q *Queue) inHand() (entries []*entry, replies []string) {
+// inProgress is what extends the time of a message.
+var inProgress = []byte("+WPI")
+
+// leased returns what is in hand of a partition, and where to extend it.
+func (q *Queue) leased(partition int, now time.Time) (entries []*entry, replies []string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, e := range q.ledger.known {
-		if e.base == q.ledger.base && (e.state == held || e.state == inFlight) {
+	p := &q.ledger.parts[partition]
+	for _, e := range slices.Concat(p.flying, p.held) {
+		if e.lease.After(now) {
 			entries = append(entries, e)
-			replies = append(replies, e.msg.Reply())
+			replies = append(replies, e.reply)
 		}
 	}
 	return entries, replies
@@ -79,7 +103,7 @@ func (q *Queue) follow(info *natsjs.StreamInfo) {
 	}
 	for p := range l.parts {
 		l.letGo(p)
-		l.parts[p].hands = 0 // what is in flight has nothing to do with the new stream
+		l.parts[p].flying = nil // has nothing to do with the new stream
 	}
 	q.drop(func(e *entry) bool { return e.state == stored }, queue.ReasonCorrupt, ErrLost)
 	l.base = highest

@@ -29,9 +29,10 @@ type ledger struct {
 
 // A part is what this Queue has of a partition.
 type part struct {
-	held  []*entry // by position
-	hands int      // entries that are held or in flight, of this stream
-	clear bool     // nobody else has anything of the partition
+	held   []*entry      // can be taken, if clear; by position
+	flying []*entry      // in flight, of this stream
+	room   chan struct{} // capacity 1: holds a value when there is less in hand than there was
+	clear  bool          // nobody else has anything of the partition
 
 	// seen is, for each producer, how many of its points have come, as long as
 	// nobody else delivers the partition.
@@ -42,11 +43,46 @@ type part struct {
 const maxProducers = 1 << 12
 
 func newLedger(partitions int) ledger {
-	return ledger{
+	l := ledger{
 		known:   make(map[uint64]*entry),
 		early:   make(map[uint64]struct{}),
 		unacked: make(map[uint64]struct{}),
 		parts:   make([]part, partitions),
+	}
+	for i := range l.parts {
+		l.parts[i].room = make(chan struct{}, 1)
+	}
+	return l
+}
+
+func (p *part) inHand() int { return len(p.held) + len(p.flying) }
+
+// leased returns how many entries the server gives to nobody else.
+func (p *part) leased(now time.Time) (n int) {
+	for _, entries := range [][]*entry{p.held, p.flying} {
+		for _, e := range entries {
+			if e.lease.After(now) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// hasLapsed reports whether the server may have given somebody else something
+// that is held.
+func (p *part) hasLapsed(now time.Time) bool {
+	return slices.ContainsFunc(p.held, func(e *entry) bool { return !e.lease.After(now) })
+}
+
+// remove removes an entry that is in hand.
+func (p *part) remove(e *entry) {
+	isIt := func(other *entry) bool { return other == e }
+	p.held = slices.DeleteFunc(p.held, isIt)
+	p.flying = slices.DeleteFunc(p.flying, isIt)
+	select {
+	case p.room <- struct{}{}:
+	default:
 	}
 }
 
@@ -69,7 +105,6 @@ func (l *ledger) hold(e *entry) {
 	p := &l.parts[e.partition]
 	i, _ := slices.BinarySearchFunc(p.held, e.position, byPosition)
 	p.held = slices.Insert(p.held, i, e)
-	p.hands++
 }
 
 // head returns the oldest entry that can be taken, nil if there is none, and
@@ -80,7 +115,7 @@ func (l *ledger) head(now time.Time) (oldest *entry, lapsed int) {
 		p := &l.parts[i]
 		switch {
 		case len(p.held) == 0 || !p.clear:
-		case p.held[0].lease.Before(now):
+		case p.hasLapsed(now):
 			lapsed = i
 		case oldest == nil || p.held[0].position < oldest.position:
 			oldest = p.held[0]
@@ -97,6 +132,7 @@ func (l *ledger) take(e *entry) {
 	p := &l.parts[e.partition]
 	p.held[0] = nil
 	p.held = p.held[1:]
+	p.flying = append(p.flying, e)
 	e.state = inFlight
 	l.waiting--
 	l.stats.InFlight += e.points
@@ -109,7 +145,6 @@ func (l *ledger) letGo(partition int) []*entry {
 	entries := p.held
 	p.held = nil
 	l.doubt(partition)
-	p.hands -= len(entries)
 	for _, e := range entries {
 		if e.own {
 			e.state = stored
@@ -117,7 +152,7 @@ func (l *ledger) letGo(partition int) []*entry {
 			delete(l.known, e.position)
 		}
 	}
-	return slices.Clone(entries)
+	return entries
 }
 
 // doubt notes that others may have something of a partition.
@@ -145,20 +180,12 @@ func (l *ledger) see(e *entry) (missing int) {
 
 // end ends an entry that counts.
 func (l *ledger) end(e *entry, exported, dropped int) {
-	p := &l.parts[e.partition]
-	switch e.state {
-	case inFlight:
+	if e.state == inFlight {
 		l.stats.InFlight -= e.points
-		if e.base == l.base {
-			p.hands--
-		}
-	case held:
-		p.held = slices.DeleteFunc(p.held, func(other *entry) bool { return other == e })
-		p.hands--
-		l.waiting--
-	case stored:
+	} else {
 		l.waiting--
 	}
+	l.parts[e.partition].remove(e)
 	e.state = ended
 	delete(l.known, e.position)
 	l.stats.Exported += uint64(exported)

@@ -40,6 +40,12 @@ type config struct {
 
 const defaultPartitions = 4
 
+// lease is how long after it was asked for something, or its extension, a relay
+// may count on the server's giving it to nobody else. The server waits for
+// takeover; the rest is for a leader that dies and takes with it what it has
+// confirmed last.
+func (c *config) lease() time.Duration { return c.takeover * 3 / 4 }
+
 func defaultConfig() config {
 	return config{
 		stream:      "ASYNCMETRIC",

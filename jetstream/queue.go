@@ -164,9 +164,9 @@ func (q *Queue) giveBack() {
 	q.ledger.passBarriers()
 	q.signal()
 	var replies []string
-	for _, e := range q.ledger.line {
-		if e.state == inFlight && e.base == q.ledger.base {
-			replies = append(replies, e.msg.Reply())
+	for _, p := range q.ledger.parts {
+		for _, e := range p.flying {
+			replies = append(replies, e.reply)
 		}
 	}
 	q.mu.Unlock()

@@ -23,6 +23,7 @@ type reader struct {
 
 	// Owned by the goroutine.
 	consumer natsjs.Consumer
+	asked    time.Time           // when the last request was sent
 	pin      string              // what the server calls the one who gets the messages
 	bad      map[uint64]struct{} // sequence numbers of dead letters that could not be set aside
 	reported string              // the error that was reported last
@@ -30,8 +31,7 @@ type reader struct {
 
 func (r *reader) run(ctx context.Context) {
 	defer close(r.done)
-	q := r.queue
-	for pause := checkInterval; ctx.Err() == nil; pause = min(2*pause, time.Second) {
+	for pause := checkInterval; ; pause = min(2*pause, time.Second) {
 		began := time.Now()
 		err := r.read(ctx)
 		if ctx.Err() != nil {
@@ -40,9 +40,9 @@ func (r *reader) run(ctx context.Context) {
 		if time.Since(began) > time.Second {
 			pause = checkInterval
 		}
-		if err != nil && err.Error() != r.reported {
-			r.reported = err.Error()
-			q.fail(fmt.Errorf("partition %d: %w", r.partition, err))
+		if text := err.Error(); text != r.reported && !errors.Is(err, errPinLost) {
+			r.reported = text
+			r.queue.fail(fmt.Errorf("partition %d: %w", r.partition, err))
 		}
 		_ = sleep(ctx, pause)
 	}
@@ -51,37 +51,98 @@ func (r *reader) run(ctx context.Context) {
 // read receives messages until that fails or ctx ends, and then gives back what
 // it has.
 func (r *reader) read(ctx context.Context) error {
-	q := r.queue
 	if err := r.find(ctx); err != nil {
 		return err
 	}
 	r.pin, r.bad = "", make(map[uint64]struct{})
-	opts := []natsjs.PullMessagesOpt{natsjs.PullMaxMessages(window), natsjs.PullExpiry(max(time.Second, q.config.takeover/4))}
-	if isPinned(r.consumer) {
-		opts = append(opts, natsjs.PullPriorityGroup(group))
+	defer r.giveBack()
+	for {
+		room, err := r.awaitRoom(ctx)
+		if err != nil {
+			return err
+		}
+		if err := r.pull(ctx, room); err != nil {
+			return err
+		}
 	}
-	messages, err := r.consumer.Messages(opts...)
+}
+
+// pull asks the server for messages and receives them, until all have come or
+// the time of the request is over.
+func (r *reader) pull(ctx context.Context, room int) error {
+	q := r.queue
+	request := pullRequest{Expires: q.config.takeover / 8, Batch: room}
+	if isPinned(r.consumer) {
+		request.Group, request.Pin = group, r.pin
+	}
+	p, err := newPull(q.js.Conn(), pullSubject(q.js, q.config.stream, consumerName(r.partition)), request)
 	if err != nil {
 		return err
 	}
-	defer r.giveBack(messages)
+	r.asked = p.sent
+	defer func() { q.nak(p.close()) }()
 	for {
-		if r.isFull() && ctx.Err() == nil {
-			_ = sleep(ctx, checkInterval)
-			r.check(ctx)
-			continue
-		}
-		msg, err := r.next(ctx, messages)
+		msg, err := p.next(ctx, checkInterval)
 		switch {
-		case err == nil:
-			r.reported = ""
-			r.receive(ctx, msg)
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, natsjs.ErrNoHeartbeat):
+		case err != nil && !errors.Is(err, errPullEnded):
 			return err
+		case msg != nil:
+			r.reported = ""
+			r.receive(ctx, msg, p.sent.Add(q.config.lease()))
+		}
+		if p.isDrained() {
+			r.check(ctx)
+		}
+		if err != nil {
+			return nil
+		}
+	}
+}
+
+// awaitRoom waits until the server may send messages, and returns how many.
+func (r *reader) awaitRoom(ctx context.Context) (room int, err error) {
+	for {
+		r.dropLapsed()
+		if room = r.room(); room > 0 {
+			return room, nil
 		}
 		r.check(ctx)
+		select {
+		case <-r.part().room:
+		case <-time.After(checkInterval): // leases lapse
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+}
+
+func (r *reader) part() *part { return &r.queue.ledger.parts[r.partition] }
+
+// room returns how many messages there is room for; none until it is worth a
+// request. One that brings nothing keeps the partition pinned to this relay: as
+// long as the window is full the server sends no more. It does not count what it
+// has discarded, so there is another bound.
+func (r *reader) room() int {
+	r.queue.mu.Lock()
+	defer r.queue.mu.Unlock()
+	most, inHand := windowOf(r.consumer), r.part().inHand()
+	switch {
+	case inHand <= most*3/4:
+		return most - inHand
+	case isPinned(r.consumer) && inHand < 2*most && time.Since(r.asked) > r.queue.config.takeover/4:
+		return 1
+	default:
+		return 0
+	}
+}
+
+// dropLapsed lets go of what is held if the server may have given it to somebody
+// else.
+func (r *reader) dropLapsed() {
+	r.queue.mu.Lock()
+	defer r.queue.mu.Unlock()
+	if p := r.part(); p.hasLapsed(time.Now()) {
+		r.queue.ledger.letGo(r.partition)
 	}
 }
 
@@ -95,24 +156,6 @@ func (r *reader) find(ctx context.Context) (err error) {
 	defer cancel()
 	r.consumer, err = findConsumer(ctx, q.js, &q.config, r.partition)
 	return err
-}
-
-// next waits for a message; not for long if there is something else to do.
-func (r *reader) next(ctx context.Context, messages natsjs.MessagesContext) (natsjs.Msg, error) {
-	if !r.isClear() {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, checkInterval)
-		defer cancel()
-	}
-	return messages.Next(natsjs.NextContext(ctx))
-}
-
-// isFull reports whether there is more in hand than the server should send. It
-// does not count what it has discarded meanwhile.
-func (r *reader) isFull() bool {
-	r.queue.mu.Lock()
-	defer r.queue.mu.Unlock()
-	return r.queue.ledger.parts[r.partition].hands > window
 }
 
 func (r *reader) isClear() bool {
@@ -141,32 +184,23 @@ func (r *reader) check(ctx context.Context) {
 	q := r.queue
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if p := &q.ledger.parts[r.partition]; all <= p.hands+len(r.bad) {
+	if p := r.part(); all <= p.leased(time.Now())+len(r.bad) {
 		p.clear = true
 		q.signal()
 	}
 }
 
-// giveBack ends the iteration, returns to the server what has been received and
-// not been taken, and lets it pin another client at once.
-func (r *reader) giveBack(messages natsjs.MessagesContext) {
+// giveBack returns to the server what has been received and not been taken, and
+// lets it pin another client at once.
+func (r *reader) giveBack() {
 	q := r.queue
 	q.mu.Lock()
 	entries := q.ledger.letGo(r.partition)
 	q.mu.Unlock()
 	replies := make([]string, 0, len(entries))
 	for _, e := range entries {
-		replies = append(replies, e.msg.Reply())
+		replies = append(replies, e.reply)
 	}
-	messages.Drain()
-	for {
-		msg, err := messages.Next(natsjs.NextMaxWait(attemptTimeout))
-		if err != nil {
-			break
-		}
-		replies = append(replies, msg.Reply())
-	}
-	messages.Stop()
 	q.nak(replies)
 	r.unpin()
 }

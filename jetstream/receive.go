@@ -7,39 +7,38 @@ import (
 	"strings"
 	"time"
 
-	natsjs "github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go"
 
 	"github.com/asyncmetric/asyncmetric/batch"
 	"github.com/asyncmetric/asyncmetric/spool/frame"
 )
 
-// receive enters a message.
-func (r *reader) receive(ctx context.Context, msg natsjs.Msg) {
+// receive enters a message that the server gives to nobody else before lease.
+func (r *reader) receive(ctx context.Context, msg *nats.Msg, lease time.Time) {
 	q := r.queue
 	meta, err := msg.Metadata()
 	if err != nil {
 		q.fail(err)
 		return
 	}
-	if pin := msg.Headers().Get("Nats-Pin-Id"); pin != r.pin {
+	if pin := msg.Header.Get("Nats-Pin-Id"); pin != r.pin {
 		r.pin = pin
 		q.mu.Lock()
 		q.ledger.doubt(r.partition)
 		q.mu.Unlock()
 	}
 	seq := meta.Sequence.Stream
-	lease := time.Now().Add(q.config.takeover / 2)
 	if q.renew(seq, msg, lease) {
 		return
 	}
-	rm, err := frame.DecodeCollection(msg.Data())
+	rm, err := frame.DecodeCollection(msg.Data)
 	if err != nil {
 		r.setAside(ctx, seq, msg, err)
 		return
 	}
 	e := &entry{
 		queue: q, partition: r.partition, points: batch.Points(rm), accepted: meta.Timestamp,
-		msg: msg, lease: lease, collection: rm,
+		reply: msg.Reply, lease: lease, collection: rm,
 	}
 	e.producer, e.before = origin(msg)
 	if e.points == 0 || !q.enter(e, seq) {
@@ -48,9 +47,9 @@ func (r *reader) receive(ctx context.Context, msg natsjs.Msg) {
 }
 
 // origin returns what a message says of where it comes from.
-func origin(msg natsjs.Msg) (producer string, before uint64) {
-	producer, _, _ = strings.Cut(msg.Headers().Get(natsjs.MsgIDHeader), ".")
-	number, _, ok := strings.Cut(msg.Headers().Get(header), " ")
+func origin(msg *nats.Msg) (producer string, before uint64) {
+	producer, _, _ = strings.Cut(msg.Header.Get(nats.MsgIdHdr), ".")
+	number, _, ok := strings.Cut(msg.Header.Get(header), " ")
 	before, err := strconv.ParseUint(number, 10, 63)
 	if !ok || err != nil {
 		return "", 0
@@ -59,21 +58,21 @@ func origin(msg natsjs.Msg) (producer string, before uint64) {
 }
 
 // dismiss acknowledges a message that has ended before.
-func (r *reader) dismiss(msg natsjs.Msg) {
-	if err := r.queue.ack(msg.Reply()); err != nil {
+func (r *reader) dismiss(msg *nats.Msg) {
+	if err := r.queue.ack(msg.Reply); err != nil {
 		r.queue.fail(fmt.Errorf("acknowledging a message that has ended: %w", err))
 	}
 }
 
 // renew notes that a message was received once more that is in hand.
-func (q *Queue) renew(seq uint64, msg natsjs.Msg, lease time.Time) bool {
+func (q *Queue) renew(seq uint64, msg *nats.Msg, lease time.Time) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	e := q.ledger.known[q.ledger.base+seq]
 	if e == nil || e.state == stored {
 		return false
 	}
-	e.msg, e.lease = msg, lease
+	e.reply, e.lease = msg.Reply, lease
 	return true
 }
 
@@ -110,6 +109,6 @@ func (q *Queue) enter(e *entry, seq uint64) bool {
 
 // receive takes over what came with a message that this Queue has put.
 func (e *entry) receive(from *entry) {
-	e.base, e.msg, e.lease, e.collection = from.base, from.msg, from.lease, from.collection
+	e.base, e.reply, e.lease, e.collection = from.base, from.reply, from.lease, from.collection
 	e.producer, e.before = from.producer, from.before
 }

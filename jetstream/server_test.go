@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -63,6 +65,73 @@ func closeConn(conn *nats.Conn) {
 	conn.Close()
 	<-closed
 }
+
+// A line is between a client and a server, and can be cut: what is sent waits
+// until it is mended.
+type line struct {
+	url    string
+	server string
+	gate   sync.RWMutex // locked while it is cut
+	mu     sync.Mutex
+	conns  []net.Conn
+	copies sync.WaitGroup
+}
+
+func newLine(t testing.TB, url string) *line {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	n := &line{url: "nats://" + l.Addr().String(), server: strings.TrimPrefix(url, "nats://")}
+	n.copies.Go(func() { n.accept(l) })
+	t.Cleanup(func() {
+		_ = l.Close()
+		n.mu.Lock()
+		for _, c := range n.conns {
+			_ = c.Close()
+		}
+		n.mu.Unlock()
+		n.copies.Wait()
+	})
+	return n
+}
+
+func (n *line) accept(l net.Listener) {
+	for {
+		client, err := l.Accept()
+		if err != nil {
+			return
+		}
+		server, err := net.Dial("tcp", n.server)
+		if err != nil {
+			_ = client.Close()
+			continue
+		}
+		n.mu.Lock()
+		n.conns = append(n.conns, client, server)
+		n.mu.Unlock()
+		n.copies.Go(func() { n.copy(client, server) })
+		n.copies.Go(func() { n.copy(server, client) })
+	}
+}
+
+func (n *line) copy(to, from net.Conn) {
+	defer func() { _ = to.Close() }()
+	for b := make([]byte, 1<<16); ; {
+		k, err := from.Read(b)
+		if err != nil {
+			return
+		}
+		n.gate.RLock()
+		_, err = to.Write(b[:k])
+		n.gate.RUnlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (n *line) cut()  { n.gate.Lock() }
+func (n *line) mend() { n.gate.Unlock() }
 
 // freePorts returns ports that nobody listens on.
 func freePorts(t testing.TB, n int) (ports []int) {

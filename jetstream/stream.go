@@ -20,7 +20,8 @@ const metaPartitions = "asyncmetric.partitions"
 // group is the priority group of the consumers; they have one each.
 const group = "relays"
 
-// window is how many messages of a partition may be in the hands of a relay.
+// window is how many messages of a partition may be in the hands of a relay, if
+// it is pinned.
 const window = 64
 
 func (c *config) partSubject(p int) string { return c.subject + ".part." + strconv.Itoa(p) }
@@ -160,6 +161,15 @@ func findConsumer(ctx context.Context, js natsjs.JetStream, c *config, p int) (n
 		consumer, err = js.CreateOrUpdateConsumer(ctx, c.stream, single)
 	}
 	return consumer, err
+}
+
+// windowOf returns how many messages of a partition may be in the hands of a
+// relay.
+func windowOf(c natsjs.Consumer) int {
+	if isPinned(c) {
+		return window
+	}
+	return 1
 }
 
 // isPinned reports whether a consumer is pinned to one client at a time.

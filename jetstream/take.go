@@ -120,7 +120,7 @@ func (q *Queue) endTaken(e *entry, exported, dropped int) (reply string, err err
 		return "", nil // its stream was deleted
 	}
 	q.ledger.miss(e.position)
-	return e.msg.Reply(), nil
+	return e.reply, nil
 }
 
 // ackTimeout is how long Settle waits for a server that does not answer, all

@@ -8,6 +8,8 @@ import (
 	natsjs "github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/asyncmetric/asyncmetric/queue"
 )
 
 // quick makes takeovers short.
@@ -56,7 +58,7 @@ func TestWhatARelayHadReceivedComesFirstAfterATakeover(t *testing.T) {
 	eventually(t, func() bool {
 		doomed.mu.Lock()
 		defer doomed.mu.Unlock()
-		return doomed.ledger.parts[0].hands == n
+		return doomed.ledger.parts[0].inHand() == n
 	}, "it has received everything")
 	closeConn(js.Conn())
 	handOver(t, app, 1, n, n)
@@ -68,6 +70,107 @@ func TestWhatARelayHadReceivedComesFirstAfterATakeover(t *testing.T) {
 		require.NoError(t, e.Settle(e.Points(), 0))
 	}
 	require.Equal(t, uint64(2*n*3), heir.Stats().Exported)
+}
+
+// requireNothingOlder requires that the next thing that one of the queues hands
+// out is not older than a position.
+func requireNothingOlder(t *testing.T, position uint64, queues ...*Queue) {
+	t.Helper()
+	for ctx := waiting(t); ; {
+		for _, q := range queues {
+			e, err := q.Take(ctx, nil)
+			if err == nil {
+				require.GreaterOrEqual(t, e.Position(), position)
+				require.NoError(t, e.Settle(e.Points(), 0))
+				return
+			}
+			require.ErrorIs(t, err, queue.ErrEmpty)
+		}
+	}
+}
+
+func TestARelayThatWasCutOffDeliversNothingThatOthersHaveDelivered(t *testing.T) {
+	const n = 10
+	url := startServer(t, nil).ClientURL()
+	line := newLine(t, url)
+	cutOff, _ := open(t, connect(t, line.url), quick, WithPartitions(1))
+	app := newExporter(t, connect(t, url), quick)
+	handOver(t, app, 1, 0, n)
+	inFlight := take(t, cutOff)
+	eventually(t, func() bool {
+		cutOff.mu.Lock()
+		defer cutOff.mu.Unlock()
+		return cutOff.ledger.parts[0].inHand() == n
+	}, "it has received everything")
+	line.cut()
+	heir, _ := open(t, connect(t, url), quick)
+	for i := range uint64(n) {
+		e := take(t, heir)
+		require.Equal(t, i+1, e.Position())
+		require.NoError(t, e.Settle(e.Points(), 0))
+	}
+	line.mend()
+	cutOff.extend()
+	handOver(t, app, 1, n, 1)
+	requireNothingOlder(t, n+1, cutOff, heir)
+	require.NoError(t, inFlight.Settle(inFlight.Points(), 0))
+	requireConserved(t, cutOff)
+}
+
+func TestWhatArrivesLateIsNotDelivered(t *testing.T) {
+	url := startServer(t, nil).ClientURL()
+	line := newLine(t, url)
+	cutOff, _ := open(t, connect(t, line.url), quick, WithPartitions(1))
+	app := newExporter(t, connect(t, url), quick)
+	handOver(t, app, 1, 0, 1)
+	require.NoError(t, take(t, cutOff).Settle(3, 0))
+	line.cut()
+	handOver(t, app, 1, 1, 2) // the server sends it to the one that is cut off
+	heir, _ := open(t, connect(t, url), quick)
+	for i := range uint64(2) {
+		e := take(t, heir)
+		require.Equal(t, i+2, e.Position())
+		require.NoError(t, e.Settle(e.Points(), 0))
+	}
+	line.mend()
+	handOver(t, app, 1, 3, 1)
+	requireNothingOlder(t, 4, cutOff, heir)
+}
+
+func TestWhatHasLapsedIsNotCounted(t *testing.T) {
+	now := time.Now()
+	l := newLedger(1)
+	l.hold(&entry{position: 1, points: 1, lease: now.Add(-1)})
+	l.hold(&entry{position: 2, points: 1, lease: now.Add(1)})
+	l.parts[0].clear = true
+	assert.Equal(t, 1, l.parts[0].leased(now), "what the server gives to nobody else")
+	e, lapsed := l.head(now)
+	assert.Nil(t, e, "what is behind may have been delivered elsewhere")
+	assert.Zero(t, lapsed)
+}
+
+func TestATimeThatIsExtendedTooLateIsOver(t *testing.T) {
+	url := startServer(t, nil).ClientURL()
+	line := newLine(t, url)
+	rarely := WithTakeover(5 * time.Minute) // the keeper does nothing meanwhile
+	q, _ := open(t, connect(t, line.url), rarely, WithPartitions(1))
+	handOver(t, newExporter(t, connect(t, url), rarely), 1, 0, 1)
+	e := take(t, q).(*entry)
+	q.mu.Lock()
+	over := time.Now().Add(100 * time.Millisecond)
+	e.lease = over
+	line.cut()
+	q.mu.Unlock()
+	extended := make(chan struct{})
+	go func() {
+		defer close(extended)
+		q.extend()
+	}()
+	eventually(t, func() bool { return time.Now().After(over) }, "the time is over")
+	line.mend()
+	<-extended
+	q.extend()
+	assert.Equal(t, over, q.leaseOf(e))
 }
 
 func TestARelayThatLeavesHandsOverAtOnce(t *testing.T) {

@@ -1,0 +1,138 @@
+package jetstream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	natsjs "github.com/nats-io/nats.go/jetstream"
+)
+
+var (
+	errPullEnded = errors.New("the request has ended")
+	errPinLost   = errors.New("the partition is pinned to another client")
+)
+
+// A pull is one request for messages of a consumer (NATS ADR-13, and ADR-42 for
+// what is pinned). Each has an inbox of its own, other than what nats.go has
+// under way, so that it is known of each message that the server sent it after
+// the request was: that bounds for how long the server gives it to nobody else.
+//
+// It also tells an answer of the server from a message by its having no reply
+// subject, so that no message can pass for an answer.
+type pull struct {
+	conn *nats.Conn
+	sub  *nats.Subscription
+	came chan *nats.Msg // has room for all that can come
+	sent time.Time
+	left int       // messages that are still to come
+	end  time.Time // when the server should have ended it
+}
+
+// pullRequest is what the server is sent.
+type pullRequest struct {
+	Expires time.Duration `json:"expires"`
+	Batch   int           `json:"batch"`
+	Group   string        `json:"group,omitempty"`
+	Pin     string        `json:"id,omitempty"`
+}
+
+// newPull sends a request to the subject of a consumer.
+func newPull(conn *nats.Conn, subject string, request pullRequest) (*pull, error) {
+	data, err := json.Marshal(request)
+	if err != nil {
+		return nil, err
+	}
+	const answers = 2 // an end, and a complaint
+	p := &pull{conn: conn, came: make(chan *nats.Msg, request.Batch+answers), left: request.Batch}
+	inbox := conn.NewInbox()
+	if p.sub, err = conn.ChanSubscribe(inbox, p.came); err != nil {
+		return nil, err
+	}
+	p.sent = time.Now()
+	p.end = p.sent.Add(request.Expires)
+	if err := conn.PublishRequest(subject, inbox, data); err != nil {
+		_ = p.sub.Unsubscribe()
+		return nil, err
+	}
+	return p, nil
+}
+
+// next waits for a message, for so long at most: it returns nil if none has
+// come. The error is errPullEnded when no more will come, or what the server or
+// ctx says.
+func (p *pull) next(ctx context.Context, wait time.Duration) (*nats.Msg, error) {
+	if p.left == 0 {
+		return nil, errPullEnded
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case msg := <-p.came:
+		if msg.Reply == "" {
+			p.left = 0
+			return nil, answer(msg)
+		}
+		p.left--
+		return msg, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case now := <-timer.C:
+		if now.After(p.end.Add(attemptTimeout)) {
+			return nil, nats.ErrTimeout
+		}
+		return nil, nil
+	}
+}
+
+// answer returns what the server says instead of a message.
+func answer(msg *nats.Msg) error {
+	switch status := msg.Header.Get("Status"); status {
+	case "404", "408": // nothing there, time over
+		return errPullEnded
+	case "423":
+		return errPinLost
+	case "503":
+		return nats.ErrNoResponders
+	default:
+		return fmt.Errorf("%s %s", status, msg.Header.Get("Description"))
+	}
+}
+
+// isDrained reports whether everything that has come has been received.
+func (p *pull) isDrained() bool { return len(p.came) == 0 }
+
+// close ends the request and returns where to give back what has come and was
+// not received.
+func (p *pull) close() (replies []string) {
+	_ = p.sub.Unsubscribe()
+	if p.left > 0 { // what the server has sent is here once it has answered
+		_ = p.conn.FlushTimeout(time.Second)
+	}
+	for {
+		select {
+		case msg := <-p.came:
+			if msg.Reply != "" {
+				replies = append(replies, msg.Reply)
+			}
+		default:
+			return replies
+		}
+	}
+}
+
+// pullSubject returns the subject for requests for messages of a consumer.
+func pullSubject(js natsjs.JetStream, stream, consumer string) string {
+	prefix := natsjs.DefaultAPIPrefix
+	switch o := js.Options(); {
+	case o.Domain != "":
+		prefix = "$JS." + o.Domain + ".API."
+	case o.APIPrefix != "":
+		prefix = strings.TrimSuffix(o.APIPrefix, ".") + "."
+	}
+	return prefix + "CONSUMER.MSG.NEXT." + stream + "." + consumer
+}

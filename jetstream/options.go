@@ -35,7 +35,6 @@ type config struct {
 	takeover    time.Duration
 	temporality metric.TemporalitySelector
 	aggregation metric.AggregationSelector
-	unpinned    bool // as with an old server; for tests
 }
 
 const defaultPartitions = 4

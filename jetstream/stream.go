@@ -150,9 +150,6 @@ func findConsumer(ctx context.Context, js natsjs.JetStream, c *config, p int) (n
 	}
 	single := pinned
 	single.MaxAckPending = 1
-	if c.unpinned {
-		return js.CreateOrUpdateConsumer(ctx, c.stream, single)
-	}
 	pinned.PriorityPolicy = natsjs.PriorityPolicyPinned
 	pinned.PriorityGroups = []string{group}
 	pinned.PinnedTTL = c.takeover

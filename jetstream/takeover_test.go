@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	natsjs "github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -213,31 +212,30 @@ func TestRelaysDivideThePartitions(t *testing.T) {
 }
 
 func TestOrderHoldsWhileRelaysComeAndGo(t *testing.T) {
+	requireOrderWhileRelaysComeAndGo(t, startServer(t, nil).ClientURL(), window)
+}
+
+// requireOrderWhileRelaysComeAndGo also requires that the server lets a relay
+// have as many messages in hand.
+func requireOrderWhileRelaysComeAndGo(t *testing.T, url string, inHand int) {
+	t.Helper()
 	const processes, n = 4, 80
-	for name, old := range map[string]Option{"pinned": optionFunc(func(*config) {}), "old server": optionFunc(func(c *config) { c.unpinned = true })} {
-		t.Run(name, func(t *testing.T) {
-			url := startServer(t, nil).ClientURL()
-			b := newBackend()
-			first := startRelay(t, url, b, 0, quick, old)
-			app := newExporter(t, connect(t, url), quick)
-			handOver(t, app, processes, 0, n/4)
-			second := startRelay(t, url, b, 0, quick, old)
-			handOver(t, app, processes, n/4, n/4)
-			third := startRelay(t, url, b, 0, quick, old)
-			handOver(t, app, processes, n/2, n/4)
-			require.NoError(t, second.exporter.Shutdown(waiting(t)))
-			handOver(t, app, processes, n/4*3, n/4)
-			require.NoError(t, third.exporter.Shutdown(waiting(t)))
-			assert.Zero(t, b.await(t, processes, n), "collections that came twice, where no relay died")
-			c, err := first.js.Consumer(t.Context(), "ASYNCMETRIC", consumerName(0))
-			require.NoError(t, err)
-			if name == "pinned" {
-				assert.Equal(t, natsjs.PriorityPolicyPinned, c.CachedInfo().Config.PriorityPolicy)
-			} else {
-				assert.Equal(t, 1, c.CachedInfo().Config.MaxAckPending)
-			}
-		})
-	}
+	b := newBackend()
+	first := startRelay(t, url, b, 0, quick)
+	app := newExporter(t, connect(t, url), quick)
+	handOver(t, app, processes, 0, n/4)
+	second := startRelay(t, url, b, 0, quick)
+	handOver(t, app, processes, n/4, n/4)
+	third := startRelay(t, url, b, 0, quick)
+	handOver(t, app, processes, n/2, n/4)
+	require.NoError(t, second.exporter.Shutdown(waiting(t)))
+	handOver(t, app, processes, n/4*3, n/4)
+	require.NoError(t, third.exporter.Shutdown(waiting(t)))
+	assert.Zero(t, b.await(t, processes, n), "collections that came twice, where no relay died")
+	c, err := first.js.Consumer(t.Context(), "ASYNCMETRIC", consumerName(0))
+	require.NoError(t, err)
+	assert.Equal(t, inHand, c.CachedInfo().Config.MaxAckPending)
+	assert.Equal(t, inHand > 1, isPinned(c))
 }
 
 func TestWhatAnotherRelayDeliversEndsHere(t *testing.T) {

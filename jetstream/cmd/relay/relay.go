@@ -76,12 +76,22 @@ func start(ctx context.Context, s *settings, log *slog.Logger) (_ *relay, err er
 
 // connOptions never let the connection give up.
 func (r *relay) connOptions(s *settings) []nats.Option {
+	last := "" // why it failed last; the handlers are called one after the other
 	opts := []nats.Option{
 		nats.Name("asyncmetric relay"),
 		nats.RetryOnFailedConnect(true),
 		nats.MaxReconnects(-1),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { r.log.Warn("the broker is away", "error", err) }),
-		nats.ReconnectHandler(func(c *nats.Conn) { r.log.Info("the broker is back", "broker", c.ConnectedUrlRedacted()) }),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
+			if text := err.Error(); text != last {
+				last = text
+				r.log.Warn("the broker cannot be reached", "error", err)
+			}
+		}),
+		nats.ReconnectHandler(func(c *nats.Conn) {
+			last = ""
+			r.log.Info("the broker is back", "broker", c.ConnectedUrlRedacted())
+		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { r.log.Warn("broker", "error", err) }),
 		nats.ClosedHandler(func(*nats.Conn) { close(r.closed) }),
 	}

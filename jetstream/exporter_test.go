@@ -18,6 +18,7 @@ import (
 	"github.com/asyncmetric/asyncmetric"
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
 	"github.com/asyncmetric/asyncmetric/queue"
+	"github.com/asyncmetric/asyncmetric/spool"
 )
 
 func TestWithAQueueInFrontAnApplicationStartsWithoutAServer(t *testing.T) {
@@ -42,6 +43,36 @@ func TestWithAQueueInFrontAnApplicationStartsWithoutAServer(t *testing.T) {
 	assert.Zero(t, b.await(t, 1, n))
 	require.NoError(t, exporter.Shutdown(waiting(t)))
 	require.ErrorIs(t, handover.Export(t.Context(), ofProcess(0, 1, 1)), metric.ErrExporterShutdown)
+}
+
+func TestWithASpoolInFrontARestartWithoutAServerLosesNothing(t *testing.T) {
+	const n = 10
+	port := freePorts(t, 1)[0]
+	url := fmt.Sprintf("nats://127.0.0.1:%d", port)
+	dir := t.TempDir()
+	start := func() *asyncmetric.Exporter {
+		q, err := spool.Open(dir)
+		require.NoError(t, err)
+		js := connect(t, url, nats.RetryOnFailedConnect(true))
+		exporter, err := asyncmetric.New(newExporter(t, js, quick), asyncmetric.WithQueue(q), asyncmetric.WithExportTimeout(time.Second),
+			asyncmetric.WithRetry(asyncmetric.Retry{InitialInterval: 10 * time.Millisecond, MaxInterval: 100 * time.Millisecond}))
+		require.NoError(t, err)
+		return exporter
+	}
+	before := start()
+	handOver(t, before, 1, 0, n)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, before.Shutdown(ctx), context.DeadlineExceeded)
+
+	startServer(t, func(o *server.Options) { o.Port = port })
+	after := start()
+	handOver(t, after, 1, n, n)
+	require.NoError(t, after.ForceFlush(waiting(t)))
+	b := newBackend()
+	startRelay(t, url, b, 0, quick)
+	assert.Zero(t, b.await(t, 1, 2*n))
+	require.NoError(t, after.Shutdown(waiting(t)))
 }
 
 func TestExportWithoutAServerIsWorthAnotherAttempt(t *testing.T) {

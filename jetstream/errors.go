@@ -22,8 +22,10 @@ var (
 	// does not exist and must not be made.
 	ErrNoStream = errors.New("there is no such stream")
 
-	// ErrMismatch is wrapped by the error of Open if the stream is not one that
-	// this package can use: it has another number of partitions, say.
+	// ErrMismatch is wrapped by the error of Open if the stream, or a consumer of
+	// it, is not one that this package can use: it has another number of
+	// partitions, say. If that is found later it is reported to the observer, and
+	// tried again.
 	ErrMismatch = errors.New("the stream is another one")
 
 	// ErrPermission is wrapped by the errors of Put and Export if the server

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	natsjs "github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -58,6 +59,32 @@ func TestAMissingStreamThatMustExistIsAnError(t *testing.T) {
 	require.ErrorContains(t, err, "ASYNCMETRIC")
 	retry, _ := asyncmetric.DefaultClassify(err)
 	assert.True(t, retry, "it may be made again")
+}
+
+func TestRelaysAgreeOnTheTakeover(t *testing.T) {
+	js := connect(t, startServer(t, nil).ClientURL())
+	first, _ := open(t, js, quick, WithPartitions(1))
+	require.NoError(t, first.Put(t.Context(), ofProcess(0, 1, 1)))
+	require.NoError(t, take(t, first).Settle(1, 0))
+	second, _ := open(t, js, WithTakeover(time.Minute))
+	assert.Equal(t, 2*time.Second, second.config.takeover)
+}
+
+func TestAConsumerThatDoesNotKeepTheOrderIsReported(t *testing.T) {
+	js := connect(t, startServer(t, nil).ClientURL())
+	app := newExporter(t, js, WithPartitions(1))
+	handOver(t, app, 1, 0, 1)
+	consumer := natsjs.ConsumerConfig{
+		Durable: consumerName(0), FilterSubject: "asyncmetric.part.0", AckPolicy: natsjs.AckExplicitPolicy, AckWait: 5 * time.Second,
+	}
+	_, err := js.CreateConsumer(t.Context(), "ASYNCMETRIC", consumer)
+	require.NoError(t, err)
+	q, o := open(t, js)
+	eventually(t, func() bool { return o.failures() != nil }, "it is reported")
+	require.ErrorIs(t, o.failures(), ErrMismatch)
+	require.ErrorContains(t, o.failures(), "relay-0 has no pinned clients, and messages in flight 1000, must be 1")
+	require.NoError(t, js.DeleteConsumer(t.Context(), "ASYNCMETRIC", consumerName(0)))
+	require.NoError(t, take(t, q).Settle(3, 0))
 }
 
 func TestAFullStreamIsAClearError(t *testing.T) {

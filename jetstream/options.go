@@ -37,7 +37,10 @@ type config struct {
 	aggregation metric.AggregationSelector
 }
 
-const defaultPartitions = 4
+const (
+	defaultPartitions = 4
+	minTakeover       = 2 * time.Second
+)
 
 // lease is how long after it was asked for something, or its extension, a relay
 // may count on the server's giving it to nobody else. The server waits for
@@ -133,7 +136,8 @@ func PublishOnly() Option {
 // WithTakeover sets after what time a relay that is not heard of is taken for
 // dead, at least 2 s. The default is 5 s. It is the time that the server waits
 // for an acknowledgement, and for a sign of life of whom a partition is pinned
-// to. All relays of a stream should have the same.
+// to. It is a property of the consumers: the first relay of a stream decides, the
+// others do as it did. To change it, delete the consumers while no relay runs.
 func WithTakeover(d time.Duration) Option {
 	return optionFunc(func(c *config) { c.takeover = d })
 }
@@ -178,7 +182,7 @@ func newConfig(opts []Option) (config, error) {
 	check(c.overflow == queue.DropNewest || c.overflow == queue.DropOldest,
 		"WithOverflow(%v): must be queue.DropNewest or queue.DropOldest", c.overflow)
 	check(c.partitions >= 0 && c.partitions <= 256, "WithPartitions(%d): must be 1 to 256", max(c.partitions, 0))
-	check(c.takeover >= 2*time.Second, "WithTakeover(%v): must be at least 2s", c.takeover)
+	check(c.takeover >= minTakeover, "WithTakeover(%v): must be at least %v", c.takeover, minTakeover)
 	check(c.temporality != nil, "WithTemporalitySelector(nil): must be a selector")
 	check(c.aggregation != nil, "WithAggregationSelector(nil): must be a selector")
 	return c, errors.Join(errs...)

@@ -74,6 +74,9 @@ func Open(ctx context.Context, js natsjs.JetStream, opts ...Option) (*Queue, err
 	if c.publishOnly {
 		return q, nil
 	}
+	if q.config.takeover, err = takeoverOf(ctx, js, &c); err != nil {
+		return nil, c.inStream(err)
+	}
 	if err := makeDeadStream(ctx, js, &q.config); err != nil {
 		return nil, c.inStream(err)
 	}

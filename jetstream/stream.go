@@ -137,27 +137,72 @@ const maxDeadBytes = 64 << 20
 // missing. Every reader needs its own, as that is what gets pinned.
 func findConsumer(ctx context.Context, js natsjs.JetStream, c *config, p int) (natsjs.Consumer, error) {
 	consumer, err := js.Consumer(ctx, c.stream, consumerName(p))
-	if err == nil || !errors.Is(err, natsjs.ErrConsumerNotFound) {
-		return consumer, err
+	if errors.Is(err, natsjs.ErrConsumerNotFound) {
+		consumer, err = makeConsumer(ctx, js, c, p)
 	}
-	pinned := natsjs.ConsumerConfig{
+	if err != nil {
+		return nil, err
+	}
+	return consumer, c.checkConsumer(consumer, p)
+}
+
+func makeConsumer(ctx context.Context, js natsjs.JetStream, c *config, p int) (natsjs.Consumer, error) {
+	single := natsjs.ConsumerConfig{
 		Durable:       consumerName(p),
 		FilterSubject: c.partSubject(p),
 		AckPolicy:     natsjs.AckExplicitPolicy,
 		AckWait:       c.takeover,
 		MaxDeliver:    -1,
-		MaxAckPending: window,
+		MaxAckPending: 1,
 	}
-	single := pinned
-	single.MaxAckPending = 1
+	pinned := single
+	pinned.MaxAckPending = window
 	pinned.PriorityPolicy = natsjs.PriorityPolicyPinned
 	pinned.PriorityGroups = []string{group}
 	pinned.PinnedTTL = c.takeover
-	consumer, err = js.CreateOrUpdateConsumer(ctx, c.stream, pinned)
+	consumer, err := js.CreateOrUpdateConsumer(ctx, c.stream, pinned)
 	if err == nil && !isPinned(consumer) { // an old server overlooks what it does not know
 		consumer, err = js.CreateOrUpdateConsumer(ctx, c.stream, single)
 	}
 	return consumer, err
+}
+
+// checkConsumer returns what is wrong with a consumer, which somebody else may
+// have made.
+func (c *config) checkConsumer(consumer natsjs.Consumer, p int) error {
+	has := consumer.CachedInfo().Config
+	wrong := func(what string, value, want any) error {
+		return fmt.Errorf("%w: its consumer %s has %s %v, must be %v", ErrMismatch, consumerName(p), what, value, want)
+	}
+	switch {
+	case has.FilterSubject != c.partSubject(p):
+		return wrong("the subject", has.FilterSubject, c.partSubject(p))
+	case has.AckPolicy != natsjs.AckExplicitPolicy:
+		return wrong("the acknowledgements", has.AckPolicy, natsjs.AckExplicitPolicy)
+	case has.AckWait != c.takeover:
+		return wrong("the time for an acknowledgement", has.AckWait, c.takeover)
+	case !isPinned(consumer) && has.MaxAckPending != 1:
+		return wrong("no pinned clients, and messages in flight", has.MaxAckPending, 1)
+	}
+	return nil
+}
+
+// takeoverOf returns the time for an acknowledgement that the consumers of a
+// stream have, which the relays of a stream must agree on, or what was asked for
+// if there are none.
+func takeoverOf(ctx context.Context, js natsjs.JetStream, c *config) (time.Duration, error) {
+	consumer, err := js.Consumer(ctx, c.stream, consumerName(0))
+	switch {
+	case errors.Is(err, natsjs.ErrConsumerNotFound):
+		return c.takeover, nil
+	case err != nil:
+		return 0, err
+	}
+	takeover := consumer.CachedInfo().Config.AckWait
+	if takeover < minTakeover {
+		return 0, fmt.Errorf("%w: its consumers have %v for an acknowledgement, must be at least %v", ErrMismatch, takeover, minTakeover)
+	}
+	return takeover, nil
 }
 
 // windowOf returns how many messages of a partition may be in the hands of a

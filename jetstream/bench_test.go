@@ -63,7 +63,7 @@ func spread(b testing.TB, e *Exporter, partitions int) (processes []int) {
 	b.Helper()
 	require.NoError(b, e.publisher.find(b.Context()))
 	for p := 0; len(processes) < partitions; p++ {
-		packed, err := e.publisher.pack(ofProcess(p, 1, 0))
+		packed, err := e.publisher.pack(b.Context(), ofProcess(p, 1, 0))
 		require.NoError(b, err)
 		if e.publisher.lane(packed.resource).partition == len(processes) {
 			processes = append(processes, p)
@@ -114,17 +114,17 @@ func benchmarkPublish(b *testing.B, replicas int, rm *metricdata.ResourceMetrics
 	js := connect(b, url)
 	e := newExporter(b, js, WithReplicas(replicas))
 	require.NoError(b, e.Export(waiting(b), rm))
-	packed, err := e.publisher.pack(rm)
+	packed, err := e.publisher.pack(b.Context(), rm)
 	require.NoError(b, err)
 	subject := e.config.partSubject(e.publisher.lane(packed.resource).partition)
 	var encoding, wrapped, bare time.Duration
 	n := 0
 	for b.Loop() {
 		begin := time.Now()
-		packed, err := e.publisher.pack(rm)
+		packed, err := e.publisher.pack(b.Context(), rm)
 		require.NoError(b, err)
 		encoded := time.Now()
-		require.NoError(b, e.publisher.send(b.Context(), packed, func(*lane, record, *natsjs.PubAck) {}))
+		require.NoError(b, e.publisher.send(b.Context(), packed, func(*lane, record, *natsjs.PubAck, bool) {}))
 		between := time.Now()
 		msg := nats.NewMsg(subject)
 		msg.Data = packed.records[0].data

@@ -31,7 +31,7 @@ func TestQueueKeepsTheContract(t *testing.T) {
 			}
 			n := streams.Add(1)
 			q, err := Open(t.Context(), js, WithStream(fmt.Sprintf("S%d", n)), WithSubject(fmt.Sprintf("s%d", n)),
-				WithMemoryStorage(), WithMaxBytes(int64(maxPoints)*bytesPerPoint), WithOverflow(overflow))
+				WithPartitions(1), WithMemoryStorage(), WithMaxBytes(int64(maxPoints)*bytesPerPoint), WithOverflow(overflow))
 			require.NoError(t, err)
 			return q
 		},
@@ -42,15 +42,15 @@ func TestQueueKeepsTheContract(t *testing.T) {
 // sameCollection reports whether put came out as taken, as far as OTLP tells
 // collections apart.
 func sameCollection(put, taken *metricdata.ResourceMetrics) bool {
-	record, err := frame.EncodeCollection(put)
+	record, err := frame.EncodeCollection(put, maxData)
 	if err != nil {
 		return false
 	}
-	expected, err := frame.DecodeCollection(record)
+	expected, err := frame.DecodeCollection(record, maxData)
 	if err != nil {
 		return false
 	}
-	a, errA := frame.EncodeCollection(expected)
-	b, errB := frame.EncodeCollection(taken)
+	a, errA := frame.EncodeCollection(expected, maxData)
+	b, errB := frame.EncodeCollection(taken, maxData)
 	return errA == nil && errB == nil && string(a) == string(b)
 }

@@ -23,9 +23,9 @@ type entry struct {
 	base       uint64    // of the stream that it came from; it must not be acknowledged in another one
 	reply      string    // of the latest delivery: where to acknowledge it
 	lease      time.Time // until then the server gives it to nobody else
+	timestamp  time.Time // when the server stored it
 	collection *metricdata.ResourceMetrics
-	producer   string // who put it; empty if it does not say
-	before     uint64 // points that the producer had stored before
+	from       origin
 }
 
 var _ queue.Entry = (*entry)(nil)

@@ -45,6 +45,24 @@ var (
 	ErrLost = errors.New("the stream was deleted")
 )
 
+// PartialSuccess is wrapped by the error of [Exporter.Export] if some of a
+// collection could not be handed over, and the rest was. An exporter of package
+// asyncmetric in front counts the rest as exported, as it does where an OTLP
+// exporter says so.
+type PartialSuccess struct {
+	// RejectedItems is how many data points were left out.
+	RejectedItems int64
+	// Err is why.
+	Err error
+}
+
+func (p PartialSuccess) Error() string {
+	return fmt.Sprintf("%d data points were left out: %v", p.RejectedItems, p.Err)
+}
+
+// Unwrap returns Err.
+func (p PartialSuccess) Unwrap() error { return p.Err }
+
 // A temporary error is worth another attempt. It has the methods of a
 // net.Error, which the exporter of package asyncmetric recognises.
 type temporary struct{ error }
@@ -61,11 +79,19 @@ func (c *config) inStream(err error) error {
 	return fmt.Errorf("jetstream: stream %s: %w", c.stream, err)
 }
 
-// isFull reports whether the server refused a message since the stream is full.
+// isFull reports whether the server refused a message since the stream, or what
+// the account or the server may store, is full.
 func isFull(err error) bool {
 	var api *natsjs.APIError
-	return errors.As(err, &api) && (strings.Contains(api.Description, "maximum bytes exceeded") ||
-		strings.Contains(api.Description, "maximum messages exceeded"))
+	if !errors.As(err, &api) {
+		return false
+	}
+	switch api.ErrorCode { // https://github.com/nats-io/nats-server/blob/main/server/errors.json
+	case 10002, 10028, 10047: // resources of the account, memory, storage
+		return true
+	}
+	return strings.Contains(api.Description, "maximum bytes exceeded") ||
+		strings.Contains(api.Description, "maximum messages exceeded")
 }
 
 // isPassing reports whether a request that failed may succeed when it is

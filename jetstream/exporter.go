@@ -2,7 +2,6 @@ package jetstream
 
 import (
 	"context"
-	"fmt"
 	"sync/atomic"
 
 	natsjs "github.com/nats-io/nats.go/jetstream"
@@ -47,10 +46,10 @@ func NewExporter(js natsjs.JetStream, opts ...Option) (*Exporter, error) {
 // ends. rm is not kept.
 //
 // An error that wraps [queue.ErrFull] says that the stream has no room. This
-// one, [ErrNoStream], [ErrPermission] and what wraps the error of ctx, an
-// exporter in front tries again, as they may pass; others it does not. If OTLP
-// cannot express some of the metrics, the rest is published, and the error says
-// how many points are missing.
+// one, [ErrNoStream], [ErrMismatch], [ErrPermission] and what wraps the error of
+// ctx, an exporter in front tries again, as they may pass; others it does not. If
+// OTLP cannot express some of the metrics, or a data point is too large for a
+// message, the rest is published, and the error wraps a [PartialSuccess].
 func (e *Exporter) Export(ctx context.Context, rm *metricdata.ResourceMetrics) error {
 	if e.isDown.Load() {
 		return metric.ErrExporterShutdown
@@ -58,15 +57,15 @@ func (e *Exporter) Export(ctx context.Context, rm *metricdata.ResourceMetrics) e
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	p, err := e.publisher.pack(rm)
+	p, err := e.publisher.pack(ctx, rm)
 	if err != nil {
-		return e.config.inStream(err)
+		return err
 	}
-	err = e.publisher.send(ctx, p, func(*lane, record, *natsjs.PubAck) {})
+	err = e.publisher.send(ctx, p, func(*lane, record, *natsjs.PubAck, bool) {})
 	if err != nil || p.unfit == 0 {
 		return err
 	}
-	return e.config.inStream(fmt.Errorf("%d data points were left out: %w", p.unfit, p.unfitErr))
+	return e.config.inStream(PartialSuccess{RejectedItems: int64(p.unfit), Err: p.unfitErr})
 }
 
 // Temporality returns what [WithTemporalitySelector] says.

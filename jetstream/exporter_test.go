@@ -3,7 +3,6 @@ package jetstream
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -11,7 +10,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
@@ -93,11 +91,11 @@ func TestAnExportThatIsRepeatedIsStoredOnce(t *testing.T) {
 	q, _ := open(t, js)
 	// What a lost acknowledgement leaves behind: a message that was stored, and
 	// an Exporter that does not know.
-	p, err := e.publisher.pack(ofProcess(0, 3, 7))
+	p, err := e.publisher.pack(waiting(t), ofProcess(0, 3, 7))
 	require.NoError(t, err)
 	require.NoError(t, e.Export(t.Context(), ofProcess(0, 3, 7)))
 	l := e.publisher.lane(p.resource)
-	l.doubt(e.publisher.id+fmt.Sprintf(".%d.1", l.partition), p.records[0].data)
+	l.doubt(e.publisher.id+fmt.Sprintf(".%d.1", l.partition), p.records[0].data, false)
 
 	require.NoError(t, e.Export(t.Context(), ofProcess(0, 3, 7)))
 	require.NoError(t, e.Export(t.Context(), ofProcess(0, 3, 8)))
@@ -107,62 +105,6 @@ func TestAnExportThatIsRepeatedIsStoredOnce(t *testing.T) {
 	backlog, err := q.Backlog(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, uint64(2), backlog.Messages)
-}
-
-func TestACollectionLargerThanThePayloadIsSplit(t *testing.T) {
-	js := connect(t, startServer(t, func(o *server.Options) { o.MaxPayload = 4 << 10 }).ClientURL())
-	q, o := open(t, js)
-	rm := metrictest.Mixed(2000)
-	require.NoError(t, q.Put(t.Context(), rm))
-	s := q.Stats()
-	assert.Equal(t, 2000, s.Queued)
-	assert.Greater(t, s.Collections, 1)
-	for points := 0; points < 2000; {
-		e := take(t, q)
-		points += e.Points()
-		require.NoError(t, e.Settle(e.Points(), 0))
-	}
-	assert.Equal(t, uint64(2000), q.Stats().Exported)
-
-	huge := metrictest.Numbers(1, 1)
-	random := make([]byte, 16<<10) // does not compress
-	for i := range random {
-		random[i] = byte('a' + rand.IntN(26))
-	}
-	set := attribute.NewSet(attribute.String("large", string(random)))
-	huge.ScopeMetrics[0].Metrics[0].Data.(metricdata.Sum[int64]).DataPoints[0].Attributes = set
-	require.NoError(t, q.Put(t.Context(), huge))
-	assert.Equal(t, map[queue.DropReason]int{queue.ReasonPermanent: 1}, o.dropped())
-	requireConserved(t, q)
-}
-
-func TestACollectionThatWasSplitAndStoredInPartIsCompleted(t *testing.T) {
-	js := connect(t, startServer(t, func(o *server.Options) { o.MaxPayload = 4 << 10 }).ClientURL())
-	q, o := open(t, js, WithMaxBytes(8<<10), PublishOnly())
-	rm := metrictest.Mixed(2000)
-	require.ErrorIs(t, q.Put(t.Context(), rm), queue.ErrFull)
-	parts := q.Stats()
-	require.Positive(t, parts.Exported, "the first parts")
-	require.Equal(t, map[queue.DropReason]int{queue.ReasonOverflow: 2000 - int(parts.Exported)}, o.dropped())
-	config := q.publisher.found().CachedInfo().Config
-	config.MaxBytes = 1 << 20
-	_, err := js.UpdateStream(t.Context(), config)
-	require.NoError(t, err)
-	require.NoError(t, q.Put(t.Context(), rm))
-	require.Equal(t, uint64(2000), q.Stats().Exported)
-	requireConserved(t, q)
-
-	relay, _ := open(t, js)
-	points := 0
-	for points < 2000 {
-		e := take(t, relay)
-		points += e.Points()
-		require.NoError(t, e.Settle(e.Points(), 0))
-	}
-	require.Equal(t, 2000, points)
-	backlog, err := relay.Backlog(t.Context())
-	require.NoError(t, err)
-	assert.Zero(t, backlog.Messages)
 }
 
 func TestPublishOnlyHandsOver(t *testing.T) {

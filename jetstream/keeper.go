@@ -92,12 +92,12 @@ func (q *Queue) leased(partition int, now time.Time) (entries []*entry, replies 
 func (q *Queue) follow(info *natsjs.StreamInfo) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if info.Created.Equal(q.created) {
+	if !info.Created.After(q.created) { // or it is late news
 		return
 	}
-	q.created = info.Created
+	q.created, q.discards = info.Created, overflowOf(info) == queue.DropOldest
 	l := &q.ledger
-	highest := l.last
+	highest := max(l.base, l.last)
 	for position := range l.known {
 		highest = max(highest, position)
 	}
@@ -106,7 +106,7 @@ func (q *Queue) follow(info *natsjs.StreamInfo) {
 		l.parts[p].flying = nil // has nothing to do with the new stream
 	}
 	q.drop(func(e *entry) bool { return e.state == stored }, queue.ReasonCorrupt, ErrLost)
-	l.base = highest
+	l.base, l.gone = highest, 0
 	clear(l.early)
 	clear(l.unacked)
 	q.signal()
@@ -128,7 +128,7 @@ func (q *Queue) drop(which func(*entry) bool, reason queue.DropReason, err error
 // the lock.
 func (q *Queue) collect(which func(*entry) bool) (entries []*entry) {
 	for _, e := range q.ledger.line {
-		if e.state != ended && which(e) {
+		if which(e) {
 			entries = append(entries, e)
 		}
 	}

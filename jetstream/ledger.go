@@ -12,14 +12,14 @@ import (
 // it.
 type ledger struct {
 	known map[uint64]*entry // by position; what has not ended
-	line  []*entry          // what counts as queued, by position; may begin with what has ended
+	line  []*entry          // what counts as queued, by position
 	parts []part
 	last  uint64 // the position of the newest put
 	base  uint64 // what to add to a sequence number
 
-	early   map[uint64]struct{} // own messages that were received before Put knew that they are stored
-	unacked map[uint64]struct{} // what has ended, but may not have been acknowledged
-	gone    uint64              // own messages before this position that are not known have ended
+	early   map[uint64]struct{}  // own messages that were received before Put knew that they are stored
+	unacked map[uint64]time.Time // what has ended, but may not have been acknowledged: when it was stored
+	gone    uint64               // own messages before this position that are not known have ended
 
 	stats    queue.Stats // but for Oldest and Capacity
 	waiting  int         // entries that are stored or held, and count
@@ -34,10 +34,14 @@ type part struct {
 	room   chan struct{} // capacity 1: holds a value when there is less in hand than there was
 	clear  bool          // nobody else has anything of the partition
 
-	// seen is, for each producer, how many of its points have come, as long as
-	// nobody else delivers the partition.
-	seen map[string]uint64
+	// seen is how far each producer's messages have come, as long as nobody else
+	// delivers the partition.
+	seen map[string]progress
 }
+
+// A progress is how many messages, and points, a producer had stored once one of
+// them was.
+type progress struct{ messages, points uint64 }
 
 // maxProducers is how many producers a partition has in mind.
 const maxProducers = 1 << 12
@@ -46,7 +50,7 @@ func newLedger(partitions int) ledger {
 	l := ledger{
 		known:   make(map[uint64]*entry),
 		early:   make(map[uint64]struct{}),
-		unacked: make(map[uint64]struct{}),
+		unacked: make(map[uint64]time.Time),
 		parts:   make([]part, partitions),
 	}
 	for i := range l.parts {
@@ -57,11 +61,12 @@ func newLedger(partitions int) ledger {
 
 func (p *part) inHand() int { return len(p.held) + len(p.flying) }
 
-// leased returns how many entries the server gives to nobody else.
-func (p *part) leased(now time.Time) (n int) {
+// leased returns how many entries the server gives to nobody else. What is before
+// first it has discarded.
+func (p *part) leased(now time.Time, first uint64) (n int) {
 	for _, entries := range [][]*entry{p.held, p.flying} {
 		for _, e := range entries {
-			if e.lease.After(now) {
+			if e.lease.After(now) && e.position >= first {
 				n++
 			}
 		}
@@ -80,6 +85,11 @@ func (p *part) remove(e *entry) {
 	isIt := func(other *entry) bool { return other == e }
 	p.held = slices.DeleteFunc(p.held, isIt)
 	p.flying = slices.DeleteFunc(p.flying, isIt)
+	p.notify()
+}
+
+// notify says that there is room.
+func (p *part) notify() {
 	select {
 	case p.room <- struct{}{}:
 	default:
@@ -138,21 +148,22 @@ func (l *ledger) take(e *entry) {
 	l.stats.InFlight += e.points
 }
 
-// letGo forgets what is held of a partition and returns it. The own entries
-// are in the stream still.
-func (l *ledger) letGo(partition int) []*entry {
+// letGo forgets what is held of a partition and returns where to give it back.
+// The own entries are in the stream still.
+func (l *ledger) letGo(partition int) (replies []string) {
 	p := &l.parts[partition]
-	entries := p.held
-	p.held = nil
-	l.doubt(partition)
-	for _, e := range entries {
+	for _, e := range p.held {
+		replies = append(replies, e.reply)
 		if e.own {
-			e.state = stored
+			e.state, e.collection = stored, nil
 		} else {
 			delete(l.known, e.position)
 		}
 	}
-	return entries
+	p.held = nil
+	p.notify()
+	l.doubt(partition)
+	return replies
 }
 
 // doubt notes that others may have something of a partition.
@@ -162,19 +173,24 @@ func (l *ledger) doubt(partition int) {
 }
 
 // see returns how many points of its producer should have come before an entry
-// that is taken, and have not.
+// that is taken, and have not: where messages are missing, by their numbers, and
+// had been stored, by their points.
 func (l *ledger) see(e *entry) (missing int) {
-	if e.own || e.producer == "" {
+	if !e.from.tells {
 		return 0
 	}
 	p := &l.parts[e.partition]
 	if p.seen == nil || len(p.seen) >= maxProducers {
-		p.seen = make(map[string]uint64)
+		p.seen = make(map[string]progress)
 	}
-	if seen, ok := p.seen[e.producer]; ok && e.before > seen {
-		missing = int(e.before - seen)
+	seen, ok := p.seen[e.from.producer]
+	if ok && e.from.number > seen.messages+1 && e.from.before > seen.points {
+		missing = int(e.from.before - seen.points)
 	}
-	p.seen[e.producer] = max(p.seen[e.producer], e.before+uint64(e.points))
+	p.seen[e.from.producer] = progress{
+		messages: max(seen.messages, e.from.number),
+		points:   max(seen.points, e.from.before+uint64(e.points)),
+	}
 	return missing
 }
 
@@ -192,7 +208,9 @@ func (l *ledger) end(e *entry, exported, dropped int) {
 	l.stats.Dropped += uint64(dropped)
 	l.stats.Queued -= e.points
 	l.stats.Collections--
-	l.trim()
+	if i, ok := slices.BinarySearchFunc(l.line, e.position, byPosition); ok {
+		l.line = slices.Delete(l.line, i, i+1)
+	}
 	l.passBarriers()
 }
 
@@ -202,21 +220,11 @@ func (l *ledger) end(e *entry, exported, dropped int) {
 const maxUnacked = 1 << 12
 
 // miss notes that an end has not been acknowledged yet.
-func (l *ledger) miss(position uint64) {
+func (l *ledger) miss(e *entry) {
 	if len(l.unacked) >= maxUnacked {
 		clear(l.unacked)
 	}
-	l.unacked[position] = struct{}{}
-}
-
-// trim removes what has ended from the front of the line.
-func (l *ledger) trim() {
-	n := 0
-	for n < len(l.line) && l.line[n].state == ended {
-		l.line[n] = nil
-		n++
-	}
-	l.line = l.line[n:]
+	l.unacked[e.position] = e.timestamp
 }
 
 // oldest returns the oldest entry that counts, nil if there is none.

@@ -24,12 +24,12 @@ func (f optionFunc) apply(c *config) { f(c) }
 type config struct {
 	stream      string
 	subject     string
-	replicas    int
+	replicas    int // 0: those of the stream, or the default
 	storage     natsjs.StorageType
 	maxBytes    int64
 	maxAge      time.Duration
-	overflow    queue.Overflow
-	partitions  int // 0: those of the stream, or the default
+	overflow    *queue.Overflow // nil: that of the stream, or the default
+	partitions  int             // 0: those of the stream, or the default
 	existing    bool
 	publishOnly bool
 	takeover    time.Duration
@@ -39,6 +39,7 @@ type config struct {
 
 const (
 	defaultPartitions = 4
+	maxPartitions     = 256
 	minTakeover       = 2 * time.Second
 )
 
@@ -52,10 +53,8 @@ func defaultConfig() config {
 	return config{
 		stream:      "ASYNCMETRIC",
 		subject:     "asyncmetric",
-		replicas:    1,
 		storage:     natsjs.FileStorage,
 		maxBytes:    1 << 30,
-		overflow:    queue.DropNewest,
 		takeover:    5 * time.Second,
 		temporality: metric.DefaultTemporalitySelector,
 		aggregation: metric.DefaultAggregationSelector,
@@ -75,35 +74,41 @@ func WithSubject(subject string) Option {
 	return optionFunc(func(c *config) { c.subject = subject })
 }
 
-// WithReplicas sets how many servers keep the stream, 1 to 5. The default is 1;
-// a stream that has to survive a server needs 3. Like all that concerns the
-// stream, it has no effect on one that exists.
+// WithReplicas sets how many servers keep a stream that is made, 1 to 5; 1 if it
+// is not given. A stream that has to survive a server needs 3. One that exists
+// must have at least as many.
 func WithReplicas(n int) Option {
-	return optionFunc(func(c *config) { c.replicas = n })
+	return optionFunc(func(c *config) {
+		c.replicas = n
+		if n == 0 {
+			c.replicas = -1 // not the same as not given
+		}
+	})
 }
 
-// WithMemoryStorage makes the servers keep the stream in memory rather than
-// in files.
+// WithMemoryStorage makes the servers keep a stream that is made in memory rather
+// than in files.
 func WithMemoryStorage() Option {
 	return optionFunc(func(c *config) { c.storage = natsjs.MemoryStorage })
 }
 
-// WithMaxBytes sets how many bytes the stream may have, messages in flight
-// included, at least 1. The default is 1 GiB.
+// WithMaxBytes sets how many bytes a stream that is made may have, messages in
+// flight included, at least 1. The default is 1 GiB.
 func WithMaxBytes(n int64) Option {
 	return optionFunc(func(c *config) { c.maxBytes = n })
 }
 
-// WithMaxAge sets how long a message stays in the stream; the server then
-// discards it. The default, 0, means no limit; the least is 100 ms.
+// WithMaxAge sets how long a message stays in a stream that is made; the server
+// then discards it. The default, 0, means no limit; the least is 100 ms.
 func WithMaxAge(d time.Duration) Option {
 	return optionFunc(func(c *config) { c.maxAge = d })
 }
 
-// WithOverflow sets what happens to a collection for which there is no room in
-// the stream: [queue.DropNewest], the default, or [queue.DropOldest].
+// WithOverflow sets what happens to a collection for which there is no room in a
+// stream that is made: [queue.DropNewest], which it is if it is not given, or
+// [queue.DropOldest]. One that exists must do the same.
 func WithOverflow(o queue.Overflow) Option {
-	return optionFunc(func(c *config) { c.overflow = o })
+	return optionFunc(func(c *config) { c.overflow = &o })
 }
 
 // WithPartitions sets how many partitions a stream that is made gets, 1 to 256;
@@ -119,8 +124,8 @@ func WithPartitions(n int) Option {
 
 // WithExistingStream keeps from making, or making again, a stream: it must
 // exist. For users who have no permission to. Make it with [Open] or, with any
-// tool, as a work queue with the subject asyncmetric.part.* and the metadata
-// asyncmetric.partitions.
+// tool, as a work queue with the subjects asyncmetric.part.0 and so on, and their
+// number in the metadata as asyncmetric.partitions.
 func WithExistingStream() Option {
 	return optionFunc(func(c *config) { c.existing = true })
 }
@@ -176,12 +181,13 @@ func newConfig(opts []Option) (config, error) {
 	}
 	check(streamName.MatchString(c.stream), "WithStream(%q): must be letters, digits, - and _, at most 200", c.stream)
 	check(subjectName.MatchString(c.subject), "WithSubject(%q): must be words of letters, digits, - and _ with dots in between", c.subject)
-	check(c.replicas >= 1 && c.replicas <= 5, "WithReplicas(%d): must be 1 to 5", c.replicas)
+	check(c.replicas >= 0 && c.replicas <= 5, "WithReplicas(%d): must be 1 to 5", max(c.replicas, 0))
 	check(c.maxBytes >= 1, "WithMaxBytes(%d): must be at least 1", c.maxBytes)
 	check(c.maxAge == 0 || c.maxAge >= 100*time.Millisecond, "WithMaxAge(%v): must be at least 100ms, or 0 for no limit", c.maxAge)
-	check(c.overflow == queue.DropNewest || c.overflow == queue.DropOldest,
-		"WithOverflow(%v): must be queue.DropNewest or queue.DropOldest", c.overflow)
-	check(c.partitions >= 0 && c.partitions <= 256, "WithPartitions(%d): must be 1 to 256", max(c.partitions, 0))
+	if o := c.overflow; o != nil {
+		check(*o == queue.DropNewest || *o == queue.DropOldest, "WithOverflow(%v): must be queue.DropNewest or queue.DropOldest", *o)
+	}
+	check(c.partitions >= 0 && c.partitions <= maxPartitions, "WithPartitions(%d): must be 1 to %d", max(c.partitions, 0), maxPartitions)
 	check(c.takeover >= minTakeover, "WithTakeover(%v): must be at least %v", c.takeover, minTakeover)
 	check(c.temporality != nil, "WithTemporalitySelector(nil): must be a selector")
 	check(c.aggregation != nil, "WithAggregationSelector(nil): must be a selector")

@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -88,4 +89,30 @@ func TestInAClusterTheLeaderOfAConsumerMayDie(t *testing.T) {
 	c.kill(t, leader(t, js, "ASYNCMETRIC", consumerName(0)))
 	again := b.await(t, 1, n)
 	assert.LessOrEqual(t, again, 2, "collections that came twice, where each relay may have one in flight")
+}
+
+func TestARelayNoticesThatTheServerOfItsStreamIsGone(t *testing.T) {
+	const n = 20
+	c := startCluster(t)
+	js := connect(t, c.url())
+	handOver(t, newExporter(t, js, quick, WithPartitions(1), WithReplicas(1)), 1, 0, n)
+	doomed, other := 0, 0
+	for i, o := range c.options {
+		if o.ServerName == leader(t, js, "ASYNCMETRIC", "") {
+			doomed = i
+		} else {
+			other = i
+		}
+	}
+	// The connection is to another server, and stays.
+	q, _ := open(t, connect(t, fmt.Sprintf("nats://127.0.0.1:%d", c.options[other].Port)), quick)
+	inFlight := take(t, q)
+	awaitInHand(t, q, n)
+	c.restart(t, doomed, 3*time.Second) // longer than it may count on what it has
+	_ = inFlight.Settle(3, 0)           // may not be confirmed
+	for i := range uint64(n - 1) {
+		e := take(t, q)
+		require.Equal(t, i+2, e.Position())
+		require.NoError(t, e.Settle(3, 0))
+	}
 }

@@ -24,12 +24,9 @@ const (
 	// headerRoom is what is kept of the maximum payload for the headers.
 	headerRoom = 1 << 10
 
-	// usualPayload is the maximum payload of a server that has not been told of
-	// another one.
-	usualPayload = 1 << 20
-
 	// header has two numbers: how many points the producer has had stored in the
-	// partition before this message, and how many are in it.
+	// partition before this message, and how many are in it. A producer that
+	// notices itself what the server discards does not send it.
 	header = "Asyncmetric-Points"
 )
 
@@ -40,23 +37,25 @@ type publisher struct {
 	js     natsjs.JetStream
 	config *config
 	id     string                   // of the producer, the first part of all message ids
+	tells  bool                     // its messages have the header
 	follow func(*natsjs.StreamInfo) // called when the stream has been found, without a lock
 
 	finding chan struct{} // capacity 1: holds a value while the stream is looked for
 
 	mu     sync.Mutex
 	stream natsjs.Stream // nil until it has been found
+	wrong  error         // the stream that was found last cannot be used
 	lanes  []*lane       // one for each partition; fixed when the stream is found
 }
 
 func newPublisher(js natsjs.JetStream, c *config) *publisher {
-	return &publisher{js: js, config: c, id: nuid.Next(), finding: make(chan struct{}, 1)}
+	return &publisher{js: js, config: c, id: nuid.Next(), tells: true, finding: make(chan struct{}, 1)}
 }
 
 // find makes sure that the stream has been found; while no server answers it
 // tries again until ctx ends.
 func (p *publisher) find(ctx context.Context) error {
-	for pause := 10 * time.Millisecond; p.found() == nil; pause = min(2*pause, time.Second) {
+	for pause := 10 * time.Millisecond; !p.isFound(); pause = min(2*pause, time.Second) {
 		err := p.findAgain(ctx)
 		if err == nil || !isPassing(err) {
 			return err
@@ -78,23 +77,34 @@ func (p *publisher) findAgain(ctx context.Context) error {
 	defer release(p.finding)
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	s, partitions, err := findStream(ctx, p.js, p.config)
-	if err != nil {
-		return err
-	}
-	if p.follow != nil {
+	s, partitions, err := findStream(ctx, p.js, p.config, p.partitions())
+	if err == nil && p.follow != nil {
 		p.follow(s.CachedInfo())
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.lanes != nil && len(p.lanes) != partitions {
-		return fmt.Errorf("%w: it has %d partitions, had %d before", ErrMismatch, partitions, len(p.lanes))
+	if err == nil && p.lanes != nil && len(p.lanes) != partitions {
+		err = fmt.Errorf("%w: it has %d partitions, had %d before", ErrMismatch, partitions, len(p.lanes))
+	}
+	p.wrong = nil
+	if errors.Is(err, ErrMismatch) {
+		p.wrong = err
+	}
+	if err != nil {
+		return err
 	}
 	p.stream = s
 	for i := len(p.lanes); i < partitions; i++ {
 		p.lanes = append(p.lanes, &lane{partition: i, busy: make(chan struct{}, 1)})
 	}
 	return nil
+}
+
+// isFound reports whether there is a stream to publish to, as far as is known.
+func (p *publisher) isFound() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stream != nil && p.wrong == nil
 }
 
 // found returns the stream, nil if it has not been found yet.
@@ -104,6 +114,7 @@ func (p *publisher) found() natsjs.Stream {
 	return p.stream
 }
 
+// partitions returns how many there are, 0 before the stream has been found.
 func (p *publisher) partitions() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -117,40 +128,47 @@ func (p *publisher) lane(resource uint64) *lane {
 	return p.lanes[resource%uint64(len(p.lanes))]
 }
 
-// pack makes messages of a collection that the server can take.
-func (p *publisher) pack(rm *metricdata.ResourceMetrics) (*parcel, error) {
-	most := int(p.js.Conn().MaxPayload())
-	if most <= 0 {
-		most = usualPayload
+// pack makes messages of a collection that the server can take, which must be
+// known, so it finds the stream first.
+func (p *publisher) pack(ctx context.Context, rm *metricdata.ResourceMetrics) (*parcel, error) {
+	if err := p.find(ctx); err != nil {
+		return nil, p.failed(ctx, err)
 	}
-	return pack(rm, max(most-headerRoom, most/2))
+	most := int(p.js.Conn().MaxPayload())
+	parcel, err := pack(rm, max(most-headerRoom, most/2))
+	return parcel, p.config.inStream(err)
 }
 
 // send publishes what is in a parcel, and calls stored for each record that the
-// stream has acknowledged, with the lane still taken. It repeats what may
-// succeed until ctx ends.
-func (p *publisher) send(ctx context.Context, parcel *parcel, stored func(*lane, record, *natsjs.PubAck)) error {
-	if err := p.find(ctx); err != nil {
-		return p.failed(ctx, err)
-	}
+// stream has acknowledged, with the lane still taken; again says that it did for
+// an earlier call. It repeats what may succeed until ctx ends.
+func (p *publisher) send(ctx context.Context, parcel *parcel, stored func(l *lane, r record, ack *natsjs.PubAck, again bool)) error {
 	l := p.lane(parcel.resource)
 	if err := acquire(ctx, l.busy); err != nil {
 		return err
 	}
 	defer release(l.busy)
-	var sent []doubt
+	var ids []string
 	for _, r := range parcel.records {
-		d := l.identify(p.id, r.data)
-		ack, err := p.publish(ctx, l, r, d.id)
+		id, counted := l.identify(p.id, r.data)
+		ack, err := p.publish(ctx, l, r, id)
 		if err != nil {
-			l.keep(sent)
+			for i, id := range ids {
+				l.doubt(id, parcel.records[i].data, true)
+			}
 			return p.failed(ctx, err)
 		}
-		if !d.counted {
-			l.stored += uint64(r.points)
-			stored(l, r, ack)
+		ids = append(ids, id)
+		if !ack.Duplicate {
+			if ack.Sequence <= l.last {
+				_ = p.findAgain(ctx) // the stream is another one
+			}
+			l.last = ack.Sequence
 		}
-		sent = append(sent, doubt{data: r.data, id: d.id, counted: true})
+		if !counted {
+			l.stored += uint64(r.points)
+		}
+		stored(l, r, ack, counted)
 	}
 	return nil
 }
@@ -164,8 +182,13 @@ func (p *publisher) failed(ctx context.Context, err error) error {
 		err = fmt.Errorf("%w: %w", queue.ErrFull, err)
 	}
 	err = p.config.inStream(err)
-	if isPassing(err) || isFull(err) || errors.Is(err, ErrNoStream) {
+	if isPassing(err) || isFull(err) {
 		return temporary{err}
+	}
+	for _, mended := range []error{ErrNoStream, ErrMismatch, nats.ErrMaxPayload} { // by somebody, or by packing it again
+		if errors.Is(err, mended) {
+			return temporary{err}
+		}
 	}
 	return err
 }
@@ -175,18 +198,17 @@ func (p *publisher) publish(ctx context.Context, l *lane, r record, id string) (
 	msg := nats.NewMsg(p.config.partSubject(l.partition))
 	msg.Data = r.data
 	msg.Header.Set(natsjs.MsgIDHeader, id)
-	msg.Header.Set(header, strconv.FormatUint(l.stored, 10)+" "+strconv.Itoa(r.points))
+	if p.tells {
+		msg.Header.Set(header, strconv.FormatUint(l.stored, 10)+" "+strconv.Itoa(r.points))
+	}
 	for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		ack, err := p.attempt(ctx, msg)
 		if err == nil {
 			l.clear(id)
 			return ack, nil
 		}
-		l.doubt(id, r.data)
-		if isFull(err) {
-			return nil, err
-		}
-		if !isPassing(err) || errors.Is(err, ErrPermission) {
+		l.doubt(id, r.data, false)
+		if isFull(err) || !isPassing(err) || errors.Is(err, ErrPermission) {
 			return nil, err
 		}
 		if ended := sleep(ctx, pause); ended != nil {
@@ -204,17 +226,19 @@ func (p *publisher) publish(ctx context.Context, l *lane, r record, id string) (
 func (p *publisher) attempt(ctx context.Context, msg *nats.Msg) (*natsjs.PubAck, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
+	before := p.js.Conn().LastError()
 	ack, err := p.js.PublishMsg(ctx, msg, natsjs.WithRetryAttempts(0))
-	if err != nil && isPassing(err) && p.forbidden(msg.Subject) {
+	if err != nil && isPassing(err) && p.forbidden(msg.Subject, before) {
 		return nil, fmt.Errorf("%w to publish to %s: %w", ErrPermission, msg.Subject, err)
 	}
 	return ack, err
 }
 
-// forbidden reports whether the server said that it does not let us publish to
-// a subject: it does not answer the request itself.
-func (p *publisher) forbidden(subject string) bool {
+// forbidden reports whether the server has said, since before was its last
+// error, that it does not let us publish to a subject: it does not answer the
+// request itself.
+func (p *publisher) forbidden(subject string, before error) bool {
 	err := p.js.Conn().LastError()
-	return errors.Is(err, nats.ErrPermissionViolation) &&
+	return errors.Is(err, nats.ErrPermissionViolation) && err != before &&
 		strings.Contains(strings.ToLower(err.Error()), `publish to "`+strings.ToLower(subject)+`"`)
 }

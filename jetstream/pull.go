@@ -31,6 +31,8 @@ type pull struct {
 	sent time.Time
 	left int       // messages that are still to come
 	end  time.Time // when the server should have ended it
+
+	asksForPin bool // and has not got one
 }
 
 // pullRequest is what the server is sent.
@@ -48,7 +50,10 @@ func newPull(conn *nats.Conn, subject string, request pullRequest) (*pull, error
 		return nil, err
 	}
 	const answers = 2 // an end, and a complaint
-	p := &pull{conn: conn, came: make(chan *nats.Msg, request.Batch+answers), left: request.Batch}
+	p := &pull{
+		conn: conn, came: make(chan *nats.Msg, request.Batch+answers), left: request.Batch,
+		asksForPin: request.Group != "" && request.Pin == "",
+	}
 	inbox := conn.NewInbox()
 	if p.sub, err = conn.ChanSubscribe(inbox, p.came); err != nil {
 		return nil, err
@@ -78,6 +83,7 @@ func (p *pull) next(ctx context.Context, wait time.Duration) (*nats.Msg, error) 
 			return nil, answer(msg)
 		}
 		p.left--
+		p.asksForPin = false // it has it
 		return msg, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
@@ -106,9 +112,20 @@ func answer(msg *nats.Msg) error {
 // isDrained reports whether everything that has come has been received.
 func (p *pull) isDrained() bool { return len(p.came) == 0 }
 
-// close ends the request and returns where to give back what has come and was
-// not received.
-func (p *pull) close() (replies []string) {
+// close ends the request, and returns where to give back what has come and was
+// not received, and the pin that it came with.
+//
+// The server forgets a request only when its time is over or there is a message
+// for it, and would give the pin of a partition to one of which nobody is there
+// any more. So the end of one that asks for a pin is waited for.
+func (p *pull) close() (replies []string, pin string) {
+	for p.asksForPin && p.left > 0 && p.conn.IsConnected() {
+		msg, err := p.next(context.Background(), time.Until(p.end)+endTimeout)
+		if msg == nil || err != nil {
+			break
+		}
+		replies, pin = append(replies, msg.Reply), msg.Header.Get(headerPin)
+	}
 	_ = p.sub.Unsubscribe()
 	if p.left > 0 { // what the server has sent is here once it has answered
 		_ = p.conn.FlushTimeout(time.Second)
@@ -117,13 +134,17 @@ func (p *pull) close() (replies []string) {
 		select {
 		case msg := <-p.came:
 			if msg.Reply != "" {
-				replies = append(replies, msg.Reply)
+				replies, pin = append(replies, msg.Reply), msg.Header.Get(headerPin)
 			}
 		default:
-			return replies
+			return replies, pin
 		}
 	}
 }
+
+// endTimeout is how much later than it should the server may end a request whose
+// reader wants to stop.
+const endTimeout = 250 * time.Millisecond
 
 // pullSubject returns the subject for requests for messages of a consumer.
 func pullSubject(js natsjs.JetStream, stream, consumer string) string {

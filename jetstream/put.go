@@ -33,14 +33,16 @@ func (q *Queue) Put(ctx context.Context, rm *metricdata.ResourceMetrics) error {
 	if batch.Points(rm) == 0 {
 		return nil
 	}
-	p, err := q.publisher.pack(rm)
+	p, err := q.publisher.pack(ctx, rm)
 	if err != nil {
-		return q.config.inStream(err)
+		return err
 	}
 	left := batch.Points(rm) - p.unfit
-	err = q.publisher.send(ctx, p, func(l *lane, r record, ack *natsjs.PubAck) {
+	err = q.publisher.send(ctx, p, func(l *lane, r record, ack *natsjs.PubAck, again bool) {
 		left -= r.points
-		q.stored(l, r, ack)
+		if !again {
+			q.stored(l, r, ack)
+		}
 	})
 	if isFull(err) {
 		q.refuse(left, queue.ReasonOverflow, queue.ErrFull)
@@ -48,7 +50,7 @@ func (q *Queue) Put(ctx context.Context, rm *metricdata.ResourceMetrics) error {
 	if err == nil {
 		q.refuse(p.unfit, queue.ReasonPermanent, p.unfitErr)
 	}
-	if q.config.overflow == queue.DropOldest && !q.config.publishOnly {
+	if !q.config.publishOnly {
 		q.reconcile(ctx, q.isDiscarding)
 	}
 	return err
@@ -98,7 +100,7 @@ func (q *Queue) stored(l *lane, r record, ack *natsjs.PubAck) {
 		ledger.stats.Exported += uint64(r.points)
 		return
 	}
-	if _, ok := ledger.early[position]; ok {
+	if _, ok := ledger.early[position]; ok || ledger.known[position] != nil {
 		delete(ledger.early, position)
 		return
 	}

@@ -17,10 +17,10 @@ import (
 //
 // Each partition that is this relay's share has a reader, a goroutine that owns
 // its consumer and receives what the server sends. One goroutine, the roster,
-// starts and stops the readers as relays come and go; another, the keeper,
-// extends the time of what is held and looks for what others have ended. Open
-// starts roster and keeper, and Close waits for both, and the roster for the
-// readers. With [PublishOnly] there are none. No lock is held while anything is
+// starts and stops the readers as relays come and go, and one tells the others of
+// this relay; the keeper extends the time of what is held and looks for what
+// others have ended. Open starts these three, and Close waits for them, and the
+// roster for the readers. With [PublishOnly] there are none. No lock is held while anything is
 // sent, received, encoded or waited for, or a function of the observer called.
 type Queue struct {
 	js        natsjs.JetStream
@@ -30,15 +30,16 @@ type Queue struct {
 
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
-	running sync.WaitGroup // roster and keeper
+	running sync.WaitGroup // the roster, its announcements, and the keeper
 	closing sync.Once
 
-	mu      sync.Mutex
-	ledger  ledger
-	created time.Time     // of the stream
-	arrival chan struct{} // closed, and made anew, when something changes that Take may wait for
-	putting int           // calls of Put under way
-	sealed  bool
+	mu       sync.Mutex
+	ledger   ledger
+	created  time.Time     // of the stream
+	discards bool          // the stream
+	arrival  chan struct{} // closed, and made anew, when something changes that Take may wait for
+	putting  int           // calls of Put under way
+	sealed   bool
 
 	observed *queue.Observer // nil until Observe
 	notices  []notice        // what the observer has not been told of
@@ -67,8 +68,9 @@ func Open(ctx context.Context, js natsjs.JetStream, opts ...Option) (*Queue, err
 	if err := q.publisher.find(ctx); err != nil {
 		return nil, c.inStream(err)
 	}
-	q.created = q.publisher.found().CachedInfo().Created
-	q.publisher.follow = q.follow
+	info := q.publisher.found().CachedInfo()
+	q.created, q.discards = info.Created, overflowOf(info) == queue.DropOldest
+	q.publisher.follow, q.publisher.tells = q.follow, c.publishOnly
 	q.ledger = newLedger(q.publisher.partitions())
 	q.ctx, q.cancel = context.WithCancel(context.Background())
 	if c.publishOnly {
@@ -80,7 +82,9 @@ func Open(ctx context.Context, js natsjs.JetStream, opts ...Option) (*Queue, err
 	if err := makeDeadStream(ctx, js, &q.config); err != nil {
 		return nil, c.inStream(err)
 	}
-	q.running.Go(newRoster(q).run)
+	r := newRoster(q)
+	q.running.Go(r.run)
+	q.running.Go(r.announce)
 	q.running.Go(q.keep)
 	return q, nil
 }
@@ -123,7 +127,7 @@ func (q *Queue) Stats() queue.Stats {
 	if e := q.ledger.oldest(); e != nil {
 		s.Oldest = e.accepted
 		for _, e := range q.ledger.line {
-			if e.state != ended && e.accepted.Before(s.Oldest) {
+			if e.accepted.Before(s.Oldest) {
 				s.Oldest = e.accepted
 			}
 			if e.own {

@@ -13,6 +13,10 @@ import (
 // had in their hands has come to it.
 const checkInterval = 100 * time.Millisecond
 
+// longestPull is how long a request for messages may wait for some. A reader that
+// stops may have to wait for its end.
+const longestPull = 500 * time.Millisecond
+
 // A reader receives what the server sends of one partition, in a goroutine that
 // the roster starts and waits for.
 type reader struct {
@@ -22,11 +26,14 @@ type reader struct {
 	done      chan struct{} // closed when run has ended
 
 	// Owned by the goroutine.
-	consumer natsjs.Consumer
-	asked    time.Time           // when the last request was sent
-	pin      string              // what the server calls the one who gets the messages
-	bad      map[uint64]struct{} // sequence numbers of dead letters that could not be set aside
-	reported string              // the error that was reported last
+	consumer  natsjs.Consumer
+	base      uint64              // of the stream that read is about
+	asked     time.Time           // when the last request was sent
+	delivered uint64              // the consumer's number of the last message
+	pin       string              // what the server calls the one who gets the messages
+	bad       map[uint64]struct{} // positions of dead letters that could not be set aside
+	failed    time.Time           // when one could not
+	reported  string              // the error that was reported last
 }
 
 func (r *reader) run(ctx context.Context) {
@@ -40,7 +47,7 @@ func (r *reader) run(ctx context.Context) {
 		if time.Since(began) > time.Second {
 			pause = checkInterval
 		}
-		if text := err.Error(); text != r.reported && !errors.Is(err, errPinLost) {
+		if text := err.Error(); text != r.reported && !errors.Is(err, errPinLost) && !errors.Is(err, errRemade) {
 			r.reported = text
 			r.queue.fail(fmt.Errorf("partition %d: %w", r.partition, err))
 		}
@@ -54,7 +61,7 @@ func (r *reader) read(ctx context.Context) error {
 	if err := r.find(ctx); err != nil {
 		return err
 	}
-	r.pin, r.bad = "", make(map[uint64]struct{})
+	r.pin, r.delivered, r.bad = "", 0, make(map[uint64]struct{})
 	defer r.giveBack()
 	for {
 		room, err := r.awaitRoom(ctx)
@@ -71,7 +78,7 @@ func (r *reader) read(ctx context.Context) error {
 // the time of the request is over.
 func (r *reader) pull(ctx context.Context, room int) error {
 	q := r.queue
-	request := pullRequest{Expires: q.config.takeover / 8, Batch: room}
+	request := pullRequest{Expires: min(q.config.takeover/8, longestPull), Batch: room}
 	if isPinned(r.consumer) {
 		request.Group, request.Pin = group, r.pin
 	}
@@ -80,7 +87,7 @@ func (r *reader) pull(ctx context.Context, room int) error {
 		return err
 	}
 	r.asked = p.sent
-	defer func() { q.nak(p.close()) }()
+	defer r.endPull(p)
 	for {
 		msg, err := p.next(ctx, checkInterval)
 		switch {
@@ -88,14 +95,27 @@ func (r *reader) pull(ctx context.Context, room int) error {
 			return err
 		case msg != nil:
 			r.reported = ""
-			r.receive(ctx, msg, p.sent.Add(q.config.lease()))
+			if err := r.receive(ctx, msg, p.sent.Add(q.config.lease())); err != nil {
+				return err
+			}
 		}
 		if p.isDrained() {
-			r.check(ctx)
+			if err := r.check(ctx); err != nil {
+				return err
+			}
 		}
 		if err != nil {
 			return nil
 		}
+	}
+}
+
+// endPull gives back what was not received.
+func (r *reader) endPull(p *pull) {
+	replies, pin := p.close()
+	r.queue.nak(replies)
+	if pin != "" {
+		r.pin = pin
 	}
 }
 
@@ -106,7 +126,9 @@ func (r *reader) awaitRoom(ctx context.Context) (room int, err error) {
 		if room = r.room(); room > 0 {
 			return room, nil
 		}
-		r.check(ctx)
+		if err := r.check(ctx); err != nil {
+			return 0, err
+		}
 		select {
 		case <-r.part().room:
 		case <-time.After(checkInterval): // leases lapse
@@ -152,6 +174,9 @@ func (r *reader) find(ctx context.Context) (err error) {
 	if err := q.publisher.findAgain(ctx); err != nil {
 		return err
 	}
+	q.mu.Lock()
+	r.base = q.ledger.base
+	q.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	r.consumer, err = findConsumer(ctx, q.js, &q.config, r.partition)
@@ -166,28 +191,46 @@ func (r *reader) isClear() bool {
 
 // check finds out whether anybody else has something of the partition that has
 // not been acknowledged. Whoever had the partition before may be delivering
-// still, or be dead; then the server sends it again when the time is over.
-func (r *reader) check(ctx context.Context) {
+// still, or be dead; then the server sends it again when the time is over. Its
+// error says that stream or consumer are not what they were.
+func (r *reader) check(ctx context.Context) error {
 	if r.isClear() {
-		return
+		return nil
 	}
-	all := 0
+	q := r.queue
+	all, first := 0, uint64(0)
 	if isPinned(r.consumer) {
 		ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 		defer cancel()
+		stream, err := q.publisher.found().Info(ctx)
+		if err != nil {
+			return gone(err)
+		}
+		q.follow(stream)
 		info, err := r.consumer.Info(ctx)
 		if err != nil {
-			return
+			return gone(err)
 		}
-		all = info.NumAckPending
+		all, first = info.NumAckPending, r.base+stream.State.FirstSeq
 	}
-	q := r.queue
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if p := r.part(); all <= p.leased(time.Now())+len(r.bad) {
+	if r.base != q.ledger.base {
+		return errRemade
+	}
+	if p := r.part(); all <= p.leased(time.Now(), first)+len(r.bad) {
 		p.clear = true
 		q.signal()
 	}
+	return nil
+}
+
+// gone returns an error only if it says that something is not there.
+func gone(err error) error {
+	if errors.Is(err, natsjs.ErrConsumerNotFound) || errors.Is(err, natsjs.ErrStreamNotFound) {
+		return err
+	}
+	return nil
 }
 
 // giveBack returns to the server what has been received and not been taken, and
@@ -195,12 +238,8 @@ func (r *reader) check(ctx context.Context) {
 func (r *reader) giveBack() {
 	q := r.queue
 	q.mu.Lock()
-	entries := q.ledger.letGo(r.partition)
+	replies := q.ledger.letGo(r.partition)
 	q.mu.Unlock()
-	replies := make([]string, 0, len(entries))
-	for _, e := range entries {
-		replies = append(replies, e.reply)
-	}
 	q.nak(replies)
 	r.unpin()
 }

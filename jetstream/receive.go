@@ -2,9 +2,8 @@ package jetstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -13,87 +12,112 @@ import (
 	"github.com/asyncmetric/asyncmetric/spool/frame"
 )
 
+// errRemade says that a message is of another stream of the same name than the
+// one that is known, which somebody has deleted.
+var errRemade = errors.New("the stream has been made again")
+
 // receive enters a message that the server gives to nobody else before lease.
-func (r *reader) receive(ctx context.Context, msg *nats.Msg, lease time.Time) {
+// Its error is errRemade.
+func (r *reader) receive(ctx context.Context, msg *nats.Msg, lease time.Time) error {
 	q := r.queue
 	meta, err := msg.Metadata()
 	if err != nil {
 		q.fail(err)
-		return
+		return nil
 	}
-	if pin := msg.Header.Get("Nats-Pin-Id"); pin != r.pin {
+	if meta.Sequence.Consumer <= r.delivered {
+		return errRemade
+	}
+	r.delivered = meta.Sequence.Consumer
+	if pin := msg.Header.Get(headerPin); pin != r.pin {
 		r.pin = pin
 		q.mu.Lock()
 		q.ledger.doubt(r.partition)
 		q.mu.Unlock()
 	}
-	seq := meta.Sequence.Stream
-	if q.renew(seq, msg, lease) {
-		return
-	}
-	rm, err := frame.DecodeCollection(msg.Data)
-	if err != nil {
-		r.setAside(ctx, seq, msg, err)
-		return
-	}
 	e := &entry{
-		queue: q, partition: r.partition, points: batch.Points(rm), accepted: meta.Timestamp,
-		reply: msg.Reply, lease: lease, collection: rm,
+		queue: q, partition: r.partition, base: r.base, position: r.base + meta.Sequence.Stream, from: originOf(msg),
+		accepted: meta.Timestamp, timestamp: meta.Timestamp, reply: msg.Reply, lease: lease,
 	}
-	e.producer, e.before = origin(msg)
-	if e.points == 0 || !q.enter(e, seq) {
-		r.dismiss(msg)
+	if known, err := q.renew(e); known || err != nil {
+		return err
 	}
+	if e.collection, err = frame.DecodeCollection(msg.Data, maxData); err != nil {
+		r.setAside(ctx, e, msg, err)
+		return nil
+	}
+	e.points = batch.Points(e.collection)
+	entered, err := q.enter(e)
+	if err == nil && !entered {
+		q.dismiss(e)
+	}
+	return err
 }
 
-// origin returns what a message says of where it comes from.
-func origin(msg *nats.Msg) (producer string, before uint64) {
-	producer, _, _ = strings.Cut(msg.Header.Get(nats.MsgIdHdr), ".")
-	number, _, ok := strings.Cut(msg.Header.Get(header), " ")
-	before, err := strconv.ParseUint(number, 10, 63)
-	if !ok || err != nil {
-		return "", 0
-	}
-	return producer, before
-}
+// headerPin is how the server calls the client to which a consumer is pinned.
+const headerPin = "Nats-Pin-Id"
 
 // dismiss acknowledges a message that has ended before.
-func (r *reader) dismiss(msg *nats.Msg) {
-	if err := r.queue.ack(msg.Reply); err != nil {
-		r.queue.fail(fmt.Errorf("acknowledging a message that has ended: %w", err))
+func (q *Queue) dismiss(e *entry) {
+	if err := q.ack(e.reply); err != nil {
+		q.fail(fmt.Errorf("acknowledging the message at position %d, which has ended: %w", e.position, err))
+		return
+	}
+	q.acked(e)
+}
+
+// acked forgets that an end may not have been acknowledged.
+func (q *Queue) acked(e *entry) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if e.base == q.ledger.base {
+		delete(q.ledger.unacked, e.position)
 	}
 }
 
-// renew notes that a message was received once more that is in hand.
-func (q *Queue) renew(seq uint64, msg *nats.Msg, lease time.Time) bool {
+// renew notes that a message was received once more that is in hand, and reports
+// whether it was.
+func (q *Queue) renew(again *entry) (bool, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	e := q.ledger.known[q.ledger.base+seq]
-	if e == nil || e.state == stored {
-		return false
+	if again.base != q.ledger.base {
+		return false, errRemade
 	}
-	e.reply, e.lease = msg.Reply, lease
-	return true
+	e := q.ledger.known[again.position]
+	switch {
+	case e == nil || e.state == stored:
+		return false, nil
+	case !e.timestamp.Equal(again.timestamp):
+		return false, errRemade
+	}
+	e.reply, e.lease = again.reply, again.lease
+	return true, nil
 }
 
 // enter makes a message one that can be taken. It returns false if it has ended
-// before.
-func (q *Queue) enter(e *entry, seq uint64) bool {
+// before, or has no data points.
+func (q *Queue) enter(e *entry) (bool, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	l := &q.ledger
-	e.base, e.position = l.base, l.base+seq
-	mine := e.producer == q.publisher.id
-	if _, ok := l.unacked[e.position]; ok {
-		delete(l.unacked, e.position)
-		return false
+	if e.base != l.base {
+		return false, errRemade
 	}
+	if stored, ok := l.unacked[e.position]; ok {
+		if !stored.Equal(e.timestamp) {
+			return false, errRemade
+		}
+		return false, nil
+	}
+	mine := e.from.producer == q.publisher.id
 	switch known := l.known[e.position]; {
+	case known != nil && !mine:
+		return false, errRemade
 	case known != nil:
 		known.receive(e)
 		e = known
-	case mine && e.position < l.gone:
-		return false
+	case e.points == 0 || mine && e.position < l.gone:
+		return false, nil
 	case mine:
 		e.own = true
 		l.early[e.position] = struct{}{}
@@ -104,11 +128,11 @@ func (q *Queue) enter(e *entry, seq uint64) bool {
 	if l.parts[e.partition].clear {
 		q.signal()
 	}
-	return true
+	return true, nil
 }
 
 // receive takes over what came with a message that this Queue has put.
 func (e *entry) receive(from *entry) {
 	e.base, e.reply, e.lease, e.collection = from.base, from.reply, from.lease, from.collection
-	e.producer, e.before = from.producer, from.before
+	e.timestamp, e.from = from.timestamp, from.from
 }

@@ -3,9 +3,11 @@ package jetstream
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	natsjs "github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/asyncmetric/asyncmetric/queue"
 )
@@ -32,8 +34,8 @@ func (q *Queue) isOverdue(*natsjs.StreamInfo) bool {
 func (q *Queue) isDiscarding(info *natsjs.StreamInfo) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.ledger.waiting == 0 || info == nil {
-		return q.ledger.waiting > 0
+	if info == nil {
+		return q.discards && q.ledger.waiting > 0
 	}
 	return len(q.collect(q.removed(info))) > 0
 }
@@ -63,17 +65,16 @@ func (q *Queue) reconcile(ctx context.Context, needed func(*natsjs.StreamInfo) b
 		return
 	}
 	q.follow(info)
-	floors, err := q.floors(ctx)
-	if err != nil {
-		return
-	}
+	floors := q.floors(ctx)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if !info.Created.Equal(q.created) {
 		return
 	}
+	now := time.Now()
 	elsewhere := q.collect(func(e *entry) bool {
-		return e.state == stored && e.position <= q.ledger.base+floors[e.partition]
+		waits := e.state == stored || e.state == held && !e.lease.After(now)
+		return e.own && waits && e.position <= q.ledger.base+floors[e.partition]
 	})
 	for _, e := range elsewhere {
 		q.ledger.end(e, e.points, 0)
@@ -98,20 +99,32 @@ func (q *Queue) dropRemoved(info *natsjs.StreamInfo) {
 }
 
 // floors returns up to where everything has been acknowledged in the
-// partitions from which something waits.
-func (q *Queue) floors(ctx context.Context) (map[int]uint64, error) {
-	floors := make(map[int]uint64)
+// partitions from which something waits, of those of which it can be told.
+func (q *Queue) floors(ctx context.Context) map[int]uint64 {
+	waiting := make(map[int]struct{})
 	q.mu.Lock()
-	for _, e := range q.collect(func(e *entry) bool { return e.state == stored }) {
-		floors[e.partition] = 0
+	for _, e := range q.ledger.line {
+		waiting[e.partition] = struct{}{}
 	}
 	q.mu.Unlock()
-	for p := range floors {
-		consumer, err := q.js.Consumer(ctx, q.config.stream, consumerName(p))
-		if err != nil {
-			return nil, err
-		}
-		floors[p] = consumer.CachedInfo().AckFloor.Stream
+	var mu sync.Mutex
+	floors := make(map[int]uint64)
+	var group errgroup.Group
+	group.SetLimit(maxRequests)
+	for p := range waiting {
+		group.Go(func() error {
+			consumer, err := q.js.Consumer(ctx, q.config.stream, consumerName(p))
+			if err == nil {
+				mu.Lock()
+				defer mu.Unlock()
+				floors[p] = consumer.CachedInfo().AckFloor.Stream
+			}
+			return nil
+		})
 	}
-	return floors, nil
+	_ = group.Wait()
+	return floors
 }
+
+// maxRequests is how many requests one call has under way at once.
+const maxRequests = 16

@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"errors"
 	"fmt"
 	"hash/fnv"
 
@@ -10,6 +11,11 @@ import (
 	"github.com/asyncmetric/asyncmetric/otlp"
 	"github.com/asyncmetric/asyncmetric/spool/frame"
 )
+
+// maxData is how many bytes of OTLP one message may hold, uncompressed. It takes
+// some 50 times as much memory at worst, for empty elements, of whoever decodes
+// it.
+const maxData = 8 << 20
 
 // A record is what one message has of a collection.
 type record struct {
@@ -36,40 +42,40 @@ func pack(rm *metricdata.ResourceMetrics, maxBytes int) (*parcel, error) {
 	_, _ = h.Write(resource) // never fails
 	p.resource = h.Sum64()
 	points := batch.Points(rm)
-	data, err := frame.EncodeCollection(rm)
-	if err != nil {
-		p.unfitErr = err
-		rm = frame.Expressible(rm)
-		p.unfit = points - batch.Points(rm)
-		points -= p.unfit
-		if points == 0 {
-			return p, nil
-		}
-		if data, err = frame.EncodeCollection(rm); err != nil {
-			return nil, err
-		}
+	err = p.add(rm, points, maxBytes)
+	if err == nil {
+		return p, nil
 	}
-	return p, p.add(rm, data, points, maxBytes)
+	fits := frame.Expressible(rm)
+	left := batch.Points(fits)
+	p.records, p.unfit, p.unfitErr = nil, points-left, err
+	if left == 0 {
+		return p, nil
+	}
+	return p, p.add(fits, left, maxBytes)
 }
 
 // add adds a collection, or halves of halves of it.
-func (p *parcel) add(rm *metricdata.ResourceMetrics, data []byte, points, maxBytes int) error {
+func (p *parcel) add(rm *metricdata.ResourceMetrics, points, maxBytes int) error {
+	data, err := frame.EncodeCollection(rm, maxData)
 	switch {
-	case len(data) <= maxBytes:
+	case err == nil && len(data) <= maxBytes:
 		p.records = append(p.records, record{data: data, points: points})
 		return nil
-	case points == 1:
-		p.unfit++
-		p.unfitErr = fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(data), maxBytes)
+	case err == nil:
+		err = fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(data), maxBytes)
+	case errors.Is(err, frame.ErrTooLarge):
+		err = fmt.Errorf("%w: %w", ErrTooLarge, err)
+	default:
+		return err
+	}
+	if points <= 1 {
+		p.unfit += points
+		p.unfitErr = err
 		return nil
 	}
 	for part := range batch.Split(rm, (points+1)/2) {
-		half := part.Copy(nil)
-		data, err := frame.EncodeCollection(half)
-		if err != nil {
-			return err
-		}
-		if err := p.add(half, data, part.Points(), maxBytes); err != nil {
+		if err := p.add(part.Copy(nil), part.Points(), maxBytes); err != nil {
 			return err
 		}
 	}

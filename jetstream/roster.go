@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nuid"
 )
 
 // What relays tell each other, behind their id.
@@ -14,6 +15,10 @@ const (
 	here = " here"
 	bye  = " bye"
 )
+
+// maxRelays is how many others a relay has in mind: more are of no use, and
+// anybody who may publish can pretend to be some.
+const maxRelays = 4 * maxPartitions
 
 // A roster knows which relays there are, and starts and stops the readers of
 // the partitions that are the share of this one. All relays that know the same
@@ -30,7 +35,7 @@ type roster struct {
 func newRoster(q *Queue) *roster {
 	return &roster{
 		queue:   q,
-		id:      q.publisher.id,
+		id:      nuid.Next(),
 		others:  make(map[string]time.Time),
 		readers: make(map[int]*reader),
 		heard:   make(chan *nats.Msg, 256),
@@ -51,17 +56,28 @@ func (r *roster) run() {
 	defer tick.Stop()
 	defer r.say(bye)
 	defer r.keepReaders(ctx, func(int) bool { return false })
-	r.say(here)
 	for {
 		r.keepReaders(ctx, r.share())
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			r.say(here)
 			r.forget(time.Now())
 		case msg := <-r.heard:
 			r.hear(string(msg.Data))
+		}
+	}
+}
+
+// announce is a goroutine of its own: the other one may have to wait for readers.
+func (r *roster) announce() {
+	tick := time.NewTicker(r.queue.config.takeover / 8)
+	defer tick.Stop()
+	for r.queue.ctx.Err() == nil {
+		r.say(here)
+		select {
+		case <-r.queue.ctx.Done():
+		case <-tick.C:
 		}
 	}
 }
@@ -78,10 +94,13 @@ func (r *roster) hear(what string) {
 		return
 	}
 	id, ok := strings.CutSuffix(what, here)
-	if !ok || id == r.id {
+	if !ok || id == r.id || !isID.MatchString(id) {
 		return
 	}
 	_, known := r.others[id]
+	if !known && len(r.others) >= maxRelays {
+		return
+	}
 	r.others[id] = time.Now()
 	if !known {
 		r.say(here) // it cannot know of us yet

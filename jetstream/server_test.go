@@ -164,7 +164,7 @@ func startCluster(t testing.TB) *cluster {
 		o := &server.Options{
 			ServerName: fmt.Sprintf("node-%d", i), Host: "127.0.0.1", Port: ports[i],
 			JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true,
-			Cluster: server.ClusterOpts{Name: "fleet", Host: "127.0.0.1", Port: ports[n+i]},
+			Cluster: server.ClusterOpts{Name: "fleet", Host: "127.0.0.1", Port: ports[n+i], NoAdvertise: true},
 			Routes:  server.RoutesFromStr(routes[1:]),
 		}
 		s, err := server.NewServer(o)
@@ -197,6 +197,18 @@ func (c *cluster) url() (url string) {
 		url += fmt.Sprintf(",nats://127.0.0.1:%d", o.Port)
 	}
 	return url[1:]
+}
+
+// restart ends a server and starts it again after a pause.
+func (c *cluster) restart(t testing.TB, i int, pause time.Duration) {
+	t.Helper()
+	stopServer(c.servers[i])
+	_ = sleep(t.Context(), pause)
+	s, err := server.NewServer(c.options[i].Clone())
+	require.NoError(t, err)
+	c.servers[i] = s
+	s.Start()
+	require.True(t, s.ReadyForConnections(patience))
 }
 
 // kill ends the server with a name.

@@ -1,9 +1,11 @@
 package jetstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,26 +34,31 @@ func (c *config) deadStream() string       { return c.stream + "_DEAD" }
 // consumerName is the name of the consumer of a partition.
 func consumerName(p int) string { return "relay-" + strconv.Itoa(p) }
 
-// streamConfig is what a stream is made with.
-func (c *config) streamConfig() natsjs.StreamConfig {
-	partitions := c.partitions
-	if partitions == 0 {
-		partitions = defaultPartitions
+// partSubjects returns the subjects of a stream: each by its name, so that the
+// server refuses what is for a partition that there is not.
+func (c *config) partSubjects(partitions int) (subjects []string) {
+	for p := range partitions {
+		subjects = append(subjects, c.partSubject(p))
 	}
+	return subjects
+}
+
+// streamConfig is what a stream is made with.
+func (c *config) streamConfig(partitions int) natsjs.StreamConfig {
 	discard := natsjs.DiscardNew
-	if c.overflow == queue.DropOldest {
+	if c.overflow != nil && *c.overflow == queue.DropOldest {
 		discard = natsjs.DiscardOld
 	}
 	return natsjs.StreamConfig{
 		Name:        c.stream,
 		Description: "collections of OpenTelemetry metrics",
-		Subjects:    []string{c.subject + ".part.*"},
+		Subjects:    c.partSubjects(partitions),
 		Retention:   natsjs.WorkQueuePolicy,
 		Discard:     discard,
 		MaxBytes:    c.maxBytes,
 		MaxAge:      c.maxAge,
 		Storage:     c.storage,
-		Replicas:    c.replicas,
+		Replicas:    max(c.replicas, 1),
 		Duplicates:  c.duplicates(),
 		Metadata:    map[string]string{metaPartitions: strconv.Itoa(partitions)},
 	}
@@ -68,11 +75,11 @@ func (c *config) duplicates() time.Duration {
 }
 
 // findStream returns the stream and its number of partitions, and makes it if
-// it may and has to.
-func findStream(ctx context.Context, js natsjs.JetStream, c *config) (natsjs.Stream, int, error) {
+// it may and has to, with as many as it had before, if it is known.
+func findStream(ctx context.Context, js natsjs.JetStream, c *config, before int) (natsjs.Stream, int, error) {
 	s, err := js.Stream(ctx, c.stream)
 	if errors.Is(err, natsjs.ErrStreamNotFound) && !c.existing {
-		s, err = js.CreateStream(ctx, c.streamConfig())
+		s, err = js.CreateStream(ctx, c.streamConfig(cmp.Or(c.partitions, before, defaultPartitions)))
 		if errors.Is(err, natsjs.ErrStreamNameAlreadyInUse) { // someone else was faster
 			s, err = js.Stream(ctx, c.stream)
 		}
@@ -92,20 +99,32 @@ func (c *config) check(info *natsjs.StreamInfo) (int, error) {
 	value := info.Config.Metadata[metaPartitions]
 	partitions, err := strconv.Atoi(value)
 	switch {
-	case err != nil || partitions < 1:
-		return 0, fmt.Errorf("%w: its metadata %s is %q, not a number of partitions", ErrMismatch, metaPartitions, value)
+	case err != nil || partitions < 1 || partitions > maxPartitions:
+		return 0, fmt.Errorf("%w: its metadata %s is %q, not a number of partitions, 1 to %d", ErrMismatch, metaPartitions, value, maxPartitions)
 	case c.partitions > 0 && c.partitions != partitions:
 		return 0, fmt.Errorf("%w: it has %d partitions, WithPartitions says %d", ErrMismatch, partitions, c.partitions)
+	case info.Config.Replicas < c.replicas:
+		return 0, fmt.Errorf("%w: it has %d replicas, WithReplicas says %d", ErrMismatch, info.Config.Replicas, c.replicas)
 	case info.Config.Retention != natsjs.WorkQueuePolicy:
 		return 0, fmt.Errorf("%w: its retention is %v, must be that of a work queue", ErrMismatch, info.Config.Retention)
 	}
-	want := c.subject + ".part.*"
-	for _, s := range info.Config.Subjects {
-		if s == want {
-			return partitions, nil
+	if has := overflowOf(info); c.overflow != nil && *c.overflow != has {
+		return 0, fmt.Errorf("%w: it does %v, WithOverflow says %v", ErrMismatch, has, *c.overflow)
+	}
+	for _, s := range c.partSubjects(partitions) {
+		if !slices.Contains(info.Config.Subjects, s) {
+			return 0, fmt.Errorf("%w: its subjects are %s, must include %s", ErrMismatch, strings.Join(info.Config.Subjects, ", "), s)
 		}
 	}
-	return 0, fmt.Errorf("%w: its subjects are %s, must include %s", ErrMismatch, strings.Join(info.Config.Subjects, ", "), want)
+	return partitions, nil
+}
+
+// overflowOf returns what a stream does when it is full.
+func overflowOf(info *natsjs.StreamInfo) queue.Overflow {
+	if info.Config.Discard == natsjs.DiscardOld {
+		return queue.DropOldest
+	}
+	return queue.DropNewest
 }
 
 // makeDeadStream makes the stream for dead letters, if it may and has to. Where
@@ -122,7 +141,7 @@ func makeDeadStream(ctx context.Context, js natsjs.JetStream, c *config) error {
 		Discard:     natsjs.DiscardOld,
 		MaxBytes:    maxDeadBytes,
 		Storage:     c.storage,
-		Replicas:    c.replicas,
+		Replicas:    max(c.replicas, 1),
 	})
 	if errors.Is(err, natsjs.ErrStreamNameAlreadyInUse) {
 		return nil

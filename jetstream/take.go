@@ -94,12 +94,21 @@ func (q *Queue) settle(e *entry, exported, dropped int) error {
 		return err
 	}
 	if err := q.ack(reply); err != nil {
+		q.stop(e)
 		return q.config.inStream(fmt.Errorf("acknowledging the message at position %d, it may be delivered again: %w", e.position, err))
 	}
+	q.acked(e)
+	return nil
+}
+
+// stop lets go of a partition, of which an end could not be acknowledged: who
+// takes over would deliver what is behind it again, too.
+func (q *Queue) stop(e *entry) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	delete(q.ledger.unacked, e.position)
-	return nil
+	if e.base == q.ledger.base {
+		q.ledger.letGo(e.partition)
+	}
 }
 
 // endTaken checks the numbers, enters the end, and returns where to send the
@@ -119,7 +128,7 @@ func (q *Queue) endTaken(e *entry, exported, dropped int) (reply string, err err
 	if e.base != q.ledger.base {
 		return "", nil // its stream was deleted
 	}
-	q.ledger.miss(e.position)
+	q.ledger.miss(e)
 	return e.reply, nil
 }
 

@@ -142,7 +142,7 @@ func TestWhatHasLapsedIsNotCounted(t *testing.T) {
 	l.hold(&entry{position: 1, points: 1, lease: now.Add(-1)})
 	l.hold(&entry{position: 2, points: 1, lease: now.Add(1)})
 	l.parts[0].clear = true
-	assert.Equal(t, 1, l.parts[0].leased(now), "what the server gives to nobody else")
+	assert.Equal(t, 1, l.parts[0].leased(now, 0), "what the server gives to nobody else")
 	e, lapsed := l.head(now)
 	assert.Nil(t, e, "what is behind may have been delivered elsewhere")
 	assert.Zero(t, lapsed)

@@ -60,7 +60,7 @@ const benchPoints = 3000
 // The rival is to write the same bytes to a file and sync it.
 func BenchmarkPut(b *testing.B) {
 	rm := realistic(benchPoints, 1)
-	record, err := frame.EncodeCollection(rm)
+	record, err := frame.EncodeCollection(rm, frame.MaxSize)
 	require.NoError(b, err)
 	for _, sync := range []bool{true, false} {
 		name := fmt.Sprintf("sync=%v", sync)
@@ -149,7 +149,7 @@ func BenchmarkOpen(b *testing.B) {
 	const records = 100_000
 	dir := b.TempDir()
 	q, _ := open(b, dir, WithNoSync())
-	record, err := frame.EncodeCollection(metrictest.Numbers(100, 1))
+	record, err := frame.EncodeCollection(metrictest.Numbers(100, 1), frame.MaxSize)
 	require.NoError(b, err)
 	x := index{points: 100, size: int64(len(record)), oldest: time.Now(), newest: time.Now(), parts: 1}
 	require.NoError(b, q.Close())

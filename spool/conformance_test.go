@@ -45,15 +45,15 @@ func (q *Queue) blockedPuts() int {
 // sameCollection reports whether put came out as taken, as far as OTLP tells
 // collections apart.
 func sameCollection(put, taken *metricdata.ResourceMetrics) bool {
-	record, err := frame.EncodeCollection(put)
+	record, err := frame.EncodeCollection(put, frame.MaxSize)
 	if err != nil {
 		return false
 	}
-	expected, err := frame.DecodeCollection(record)
+	expected, err := frame.DecodeCollection(record, frame.MaxSize)
 	if err != nil {
 		return false
 	}
-	a, errA := frame.EncodeCollection(expected)
-	b, errB := frame.EncodeCollection(taken)
+	a, errA := frame.EncodeCollection(expected, frame.MaxSize)
+	b, errB := frame.EncodeCollection(taken, frame.MaxSize)
 	return errA == nil && errB == nil && string(a) == string(b)
 }

@@ -133,7 +133,7 @@ func (q *Queue) joinNewest(p *plan, put *put) bool {
 	j := join{older: newest, put: put}
 	// What comes back from the disk may differ from what was put in, and has to be
 	// joined to its like: integers in histograms become floating-point numbers.
-	added, err := frame.DecodeCollection(put.frame)
+	added, err := frame.DecodeCollection(put.frame, frame.MaxSize)
 	rm := q.load(newest, p)
 	if err != nil || rm == nil || !j.make(rm, added, put.index) || !q.mayGrow(p, &j) {
 		q.letGo(newest)
@@ -175,7 +175,7 @@ func (j *join) make(older, newer *metricdata.ResourceMetrics, added index) bool 
 		return false
 	}
 	joined := batch.Coalesce(nil, older, newer)
-	record, err := frame.EncodeCollection(joined)
+	record, err := frame.EncodeCollection(joined, frame.MaxSize)
 	if err != nil {
 		return false // neither is worse than before
 	}

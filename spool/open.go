@@ -103,7 +103,7 @@ func (s *store) reindex(position uint64, now time.Time) (index, error) {
 	if err != nil {
 		return index{}, err
 	}
-	rm, err := frame.DecodeCollection(record)
+	rm, err := frame.DecodeCollection(record, frame.MaxSize)
 	if err != nil {
 		return index{}, err
 	}

@@ -90,7 +90,7 @@ func (q *Queue) refusal(ctx context.Context) error {
 
 // newPut encodes a collection, or what OTLP can express of it.
 func newPut(rm *metricdata.ResourceMetrics) (*put, error) {
-	record, unfit := frame.EncodeCollection(rm)
+	record, unfit := frame.EncodeCollection(rm, frame.MaxSize)
 	if unfit != nil {
 		var err error
 		if rm, record, err = encodeRest(rm); err != nil {

@@ -162,7 +162,7 @@ func TestADeclinedCollectionIsNotReadAgain(t *testing.T) {
 }
 
 func sized(t testing.TB, records int, n int) Option {
-	record, err := frame.EncodeCollection(metrictest.Numbers(n, 1))
+	record, err := frame.EncodeCollection(metrictest.Numbers(n, 1), frame.MaxSize)
 	require.NoError(t, err)
 	return WithMaxBytes(int64(records * (len(record) + 4))) // joined ones are a little larger
 }

@@ -17,7 +17,7 @@ func encodeRest(rm *metricdata.ResourceMetrics) (*metricdata.ResourceMetrics, []
 	if batch.Points(rest) == 0 {
 		rest = rm // for the error
 	}
-	record, err := frame.EncodeCollection(rest)
+	record, err := frame.EncodeCollection(rest, frame.MaxSize)
 	return rest, record, err
 }
 

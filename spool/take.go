@@ -173,7 +173,7 @@ func (r *reading) collection() (*metricdata.ResourceMetrics, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
-	rm, err := frame.DecodeCollection(r.record)
+	rm, err := frame.DecodeCollection(r.record, frame.MaxSize)
 	if errors.Is(err, frame.ErrVersion) { // a newer release would have written the index as well
 		err = fmt.Errorf("%w: %w", frame.ErrCorrupt, err)
 	}

@@ -14,30 +14,43 @@ import (
 // its frame.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// EncodeCollection returns a new frame with a collection as an OTLP message. Its
-// error is that of [otlp.Append], or [ErrTooLarge]. The collection is neither
-// kept nor changed.
-func EncodeCollection(rm *metricdata.ResourceMetrics) ([]byte, error) {
-	b := buffers.Get().(*[]byte)
-	defer buffers.Put(b)
-	data, err := otlp.Append((*b)[:0], rm)
-	if err != nil {
-		return nil, err
+// maxBuffer is how large a slice is kept.
+const maxBuffer = 4 << 20
+
+// keep puts a buffer back that has become what data is.
+func keep(b *[]byte, data []byte) {
+	if cap(data) <= maxBuffer {
+		*b = data
+		buffers.Put(b)
 	}
-	*b = data
+}
+
+// EncodeCollection returns a new frame with a collection as an OTLP message of
+// at most most bytes. Its error is that of [otlp.Append], or [ErrTooLarge]. The
+// collection is neither kept nor changed.
+func EncodeCollection(rm *metricdata.ResourceMetrics, most int) ([]byte, error) {
+	b := buffers.Get().(*[]byte)
+	data, err := otlp.Append((*b)[:0], rm)
+	defer func() { keep(b, data) }()
+	switch {
+	case err != nil:
+		return nil, err
+	case len(data) > most:
+		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(data), most)
+	}
 	return Append(nil, data)
 }
 
-// DecodeCollection returns the collection in a frame. The error wraps
-// [ErrCorrupt] or [ErrVersion]. Nothing in the collection refers to the frame.
-func DecodeCollection(frame []byte) (*metricdata.ResourceMetrics, error) {
+// DecodeCollection returns the collection in a frame, if its OTLP message has at
+// most most bytes, which must be above 0. The error wraps [ErrCorrupt],
+// [ErrVersion] or [ErrTooLarge]. Nothing in the collection refers to the frame.
+func DecodeCollection(frame []byte, most int) (*metricdata.ResourceMetrics, error) {
 	b := buffers.Get().(*[]byte)
-	defer buffers.Put(b)
-	data, err := Decode((*b)[:0], frame)
+	data, err := Decode((*b)[:0], frame, most)
+	defer func() { keep(b, data) }()
 	if err != nil {
 		return nil, err
 	}
-	*b = data
 	rm, err := otlp.Decode(data)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)

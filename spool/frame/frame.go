@@ -44,8 +44,8 @@ var (
 	// this package does not know: a newer release wrote it.
 	ErrVersion = errors.New("unknown version of frame")
 
-	// ErrTooLarge is wrapped by the error of Append for data of more than
-	// MaxSize bytes.
+	// ErrTooLarge is wrapped by the errors for data of more than MaxSize bytes, or
+	// of more than whoever asked allows.
 	ErrTooLarge = errors.New("too large for a frame")
 )
 
@@ -69,14 +69,21 @@ var newEncoder = sync.OnceValue(func() *zstd.Encoder {
 	return e
 })
 
-var newDecoder = sync.OnceValue(func() *zstd.Decoder {
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(MaxSize),
+// decoders has a *zstd.Decoder for each limit that was asked for.
+var decoders sync.Map
+
+func newDecoder(most int) *zstd.Decoder {
+	if d, ok := decoders.Load(most); ok {
+		return d.(*zstd.Decoder)
+	}
+	made, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(uint64(most)),
 		zstd.WithDecoderLowmem(true))
 	if err != nil {
-		panic(fmt.Sprintf("frame: %v", err))
+		panic(fmt.Sprintf("frame: %v", err)) // the limit is above 0
 	}
-	return d
-})
+	d, _ := decoders.LoadOrStore(most, made)
+	return d.(*zstd.Decoder)
+}
 
 // Append appends a frame with data to dst and returns the extended slice. Its
 // only error is [ErrTooLarge]. Data is neither kept nor changed.
@@ -92,9 +99,12 @@ func Append(dst, data []byte) ([]byte, error) {
 	return dst, nil
 }
 
-// Decode appends the data of a frame to dst and returns the extended slice. On
-// an error, which wraps [ErrCorrupt] or [ErrVersion], it returns dst as it was.
-func Decode(dst, frame []byte) ([]byte, error) {
+// Decode appends the data of a frame to dst and returns the extended slice. Of
+// data that may come from anybody, a small frame can hold very much, so it takes
+// no more than most bytes, which must be above 0; [MaxSize] is what Append
+// allows. Each most that is used keeps a decoder for good. On an error, which
+// wraps [ErrCorrupt], [ErrVersion] or [ErrTooLarge], it returns dst as it was.
+func Decode(dst, frame []byte, most int) ([]byte, error) {
 	switch {
 	case len(frame) == 0:
 		return dst, fmt.Errorf("%w: it is empty", ErrCorrupt)
@@ -109,8 +119,11 @@ func Decode(dst, frame []byte) ([]byte, error) {
 	if want, got := binary.BigEndian.Uint32(frame[1:]), crc32.Checksum(body, castagnoli); want != got {
 		return dst, fmt.Errorf("%w: checksum %08x, want %08x", ErrCorrupt, got, want)
 	}
-	data, err := newDecoder().DecodeAll(body, dst)
-	if err != nil {
+	data, err := newDecoder(most).DecodeAll(body, dst)
+	switch {
+	case errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded):
+		return dst, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, most)
+	case err != nil:
 		return dst, fmt.Errorf("%w: zstd: %w", ErrCorrupt, err)
 	}
 	return data, nil

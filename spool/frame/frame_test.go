@@ -2,6 +2,8 @@ package frame
 
 import (
 	"bytes"
+	"encoding/binary"
+	"hash/crc32"
 	"strings"
 	"sync"
 	"testing"
@@ -22,7 +24,7 @@ func TestWhatWasAppendedComesBack(t *testing.T) {
 		f, err := Append(prefix, data)
 		require.NoError(t, err)
 		require.True(t, bytes.HasPrefix(f, prefix))
-		got, err := Decode(prefix, f[len(prefix):])
+		got, err := Decode(prefix, f[len(prefix):], MaxSize)
 		require.NoError(t, err)
 		require.True(t, bytes.Equal(data, got[len(prefix):]))
 	})
@@ -35,14 +37,14 @@ func TestEveryDamagedByteIsNoticed(t *testing.T) {
 		for bit := range 8 {
 			damaged := bytes.Clone(f)
 			damaged[i] ^= 1 << bit
-			_, err := Decode(nil, damaged)
+			_, err := Decode(nil, damaged, MaxSize)
 			if i == 0 && damaged[0] > Version {
 				require.ErrorIs(t, err, ErrVersion)
 			} else {
 				require.ErrorIs(t, err, ErrCorrupt)
 			}
 		}
-		_, err := Decode(nil, f[:i])
+		_, err := Decode(nil, f[:i], MaxSize)
 		require.ErrorIs(t, err, ErrCorrupt)
 	}
 }
@@ -50,7 +52,7 @@ func TestEveryDamagedByteIsNoticed(t *testing.T) {
 func TestAnythingCanBeDecodedWithoutAPanic(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		dst := []byte("before")
-		got, err := Decode(dst, rapid.SliceOf(rapid.Byte()).Draw(t, "frame"))
+		got, err := Decode(dst, rapid.SliceOf(rapid.Byte()).Draw(t, "frame"), MaxSize)
 		require.Error(t, err)
 		require.Equal(t, dst, got)
 	})
@@ -77,11 +79,49 @@ func TestItMayBeUsedConcurrently(t *testing.T) {
 			for range 50 {
 				f, err := Append(nil, data)
 				assert.NoError(t, err)
-				got, err := Decode(nil, f)
+				got, err := Decode(nil, f, MaxSize)
 				assert.NoError(t, err)
 				assert.True(t, bytes.Equal(data, got))
 			}
 		})
 	}
 	wg.Wait()
+}
+
+func TestADataBombIsNotDecoded(t *testing.T) {
+	bomb, err := Append(nil, make([]byte, 1<<20))
+	require.NoError(t, err)
+	require.Less(t, len(bomb), 1<<10)
+	for name, f := range map[string][]byte{"one": bomb, "streamed": stream(t, 1<<20), "in parts": parts(t, 1<<17, 8)} {
+		_, err = Decode(nil, f, 1<<20-1)
+		require.ErrorIs(t, err, ErrTooLarge, name)
+		data, err := Decode(nil, f, 1<<20)
+		require.NoError(t, err, name)
+		require.Len(t, data, 1<<20)
+	}
+}
+
+// seal puts the header before a body.
+func seal(body []byte) []byte {
+	f := append([]byte{Version, 0, 0, 0, 0}, body...)
+	binary.BigEndian.PutUint32(f[1:], crc32.Checksum(body, castagnoli))
+	return f
+}
+
+// stream makes a frame that does not say how large its data is.
+func stream(t *testing.T, size int) []byte {
+	var b bytes.Buffer
+	w, err := zstd.NewWriter(&b, zstd.WithWindowSize(window))
+	require.NoError(t, err)
+	_, err = w.Write(make([]byte, size))
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	return seal(b.Bytes())
+}
+
+// parts makes one of several frames of zstd.
+func parts(t *testing.T, size, n int) []byte {
+	f, err := Append(nil, make([]byte, size))
+	require.NoError(t, err)
+	return seal(bytes.Repeat(f[headerSize:], n))
 }

@@ -134,3 +134,16 @@ func TestFilesThatAreMissingAreNamed(t *testing.T) {
 		}
 	}
 }
+
+func TestARelayThatIsRefusedTriesAgain(t *testing.T) {
+	broker := startBroker(t, func(o *server.Options) { o.Authorization = "right" })
+	address := broker.ClientURL()[len("nats://"):]
+	log, stop := startRelay(t, "-nats", "nats://wrong@"+address, "-http", "")
+	assert.Contains(t, log.await(t, "the broker cannot be reached")["error"], "uthorization")
+	require.Eventually(t, func() bool {
+		v, err := broker.Varz(nil)
+		return err == nil && v.TotalConnections > 3
+	}, patience, 10*time.Millisecond, "it does not give up after the second refusal")
+	assert.Zero(t, stop())
+	assert.Nil(t, log.find("the connection to the broker has been closed"))
+}

@@ -9,9 +9,9 @@
 // the protocol among them is grpc or http/protobuf, which is the default.
 //
 // On the address of -http, which is loopback unless told otherwise, /healthz
-// answers 200 while the broker is connected and 503 otherwise, and /statusz
-// shows what the relay is doing. Nothing asks who is looking. The log is JSON,
-// on standard error.
+// answers 200 while the broker is connected and the stream has been found, and 503
+// otherwise; /statusz shows what the relay is doing. Nothing asks who is looking.
+// The log is JSON, on standard error.
 //
 // On SIGTERM and SIGINT the relay delivers what it has begun, gives back the
 // rest to the stream, and ends. The exit code is 0 then, 1 if something went
@@ -61,6 +61,10 @@ func run(ctx context.Context, args []string, getenv func(string) string, stderr 
 		log.Info("stopping", "deadline", s.drain.String())
 	case err := <-r.broken:
 		log.Error("the status page ended", "error", err)
+		_ = r.close(s.drain)
+		return 1
+	case <-r.closed:
+		log.Error("the connection to the broker has been closed")
 		_ = r.close(s.drain)
 		return 1
 	}

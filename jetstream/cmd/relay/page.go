@@ -18,8 +18,8 @@ import (
 type page struct {
 	listener net.Listener
 	server   *http.Server
-	ended    chan struct{} // closed when the goroutine has ended
-	status   atomic.Pointer[http.Handler]
+	ended    chan struct{}                // closed when the goroutine has ended
+	status   atomic.Pointer[http.Handler] // nil until there is an exporter
 }
 
 // servePage begins to serve.
@@ -29,8 +29,6 @@ func servePage(address string, r *relay) (*page, error) {
 		return nil, fmt.Errorf("listening for the status page: %w", err)
 	}
 	p := &page{listener: l, ended: make(chan struct{})}
-	empty := statusz.Handler()
-	p.status.Store(&empty)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -39,9 +37,21 @@ func servePage(address string, r *relay) (*page, error) {
 			fmt.Fprintln(w, "the connection to the broker is", status)
 			return
 		}
+		if p.status.Load() == nil {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			fmt.Fprintln(w, "waiting for the stream")
+			return
+		}
 		fmt.Fprintln(w, "ok")
 	})
-	mux.HandleFunc("/statusz", func(w http.ResponseWriter, req *http.Request) { (*p.status.Load()).ServeHTTP(w, req) })
+	empty := statusz.Handler()
+	mux.HandleFunc("/statusz", func(w http.ResponseWriter, req *http.Request) {
+		if h := p.status.Load(); h != nil {
+			(*h).ServeHTTP(w, req)
+			return
+		}
+		empty.ServeHTTP(w, req)
+	})
 	p.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second}
 	go func() {
 		defer close(p.ended)

@@ -81,6 +81,7 @@ func (r *relay) connOptions(s *settings) []nats.Option {
 		nats.Name("asyncmetric relay"),
 		nats.RetryOnFailedConnect(true),
 		nats.MaxReconnects(-1),
+		nats.IgnoreAuthErrorAbort(),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { r.log.Warn("the broker is away", "error", err) }),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
 			if text := err.Error(); text != last {

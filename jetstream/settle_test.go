@@ -1,0 +1,112 @@
+package jetstream
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/asyncmetric/asyncmetric/internal/metrictest"
+	"github.com/asyncmetric/asyncmetric/queue"
+)
+
+// awaitInHand waits until a queue has received n messages of partition 0, and
+// may hand them out.
+func awaitInHand(t *testing.T, q *Queue, n int) {
+	t.Helper()
+	eventually(t, func() bool {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		p := &q.ledger.parts[0]
+		return p.inHand() == n && p.clear
+	}, "it has received everything")
+}
+
+func TestNothingIsHandedOutBehindAnEndThatIsNotAcknowledged(t *testing.T) {
+	s := startServer(t, nil)
+	long := WithTakeover(30 * time.Second) // what is held could be handed out for long
+	q, _ := open(t, connect(t, s.ClientURL()), long, WithPartitions(1))
+	handOver(t, newExporter(t, connect(t, s.ClientURL())), 1, 0, 10)
+	awaitInHand(t, q, 10)
+	e := take(t, q)
+	stopServer(s)
+	require.Error(t, e.Settle(3, 0))
+	_, err := q.Take(t.Context(), nil)
+	require.ErrorIs(t, err, queue.ErrEmpty)
+}
+
+func TestAnEndThatIsNotAcknowledgedIsNotDeliveredAgain(t *testing.T) {
+	url := startServer(t, nil).ClientURL()
+	line := newLine(t, url)
+	q, _ := open(t, connect(t, line.url), quick, WithPartitions(1))
+	handOver(t, newExporter(t, connect(t, url)), 1, 0, 3)
+	awaitInHand(t, q, 3)
+	e := take(t, q)
+	line.cut()
+	ended := make(chan error, 1)
+	go func() { ended <- e.Settle(3, 0) }()
+	require.Error(t, <-ended, "nobody confirms it")
+	line.mend()
+	for i := range int64(2) {
+		e := take(t, q)
+		require.Equal(t, i+1, metrictest.Value(e.Collection()))
+		require.NoError(t, e.Settle(3, 0))
+	}
+	eventually(t, func() bool {
+		b, err := q.Backlog(t.Context())
+		return err == nil && b.Messages == 0
+	}, "it was acknowledged in the end")
+	assert.Equal(t, uint64(9), q.Stats().Exported)
+}
+
+func TestWhatHasEndedIsKnownUntilThatIsAcknowledged(t *testing.T) {
+	js := connect(t, startServer(t, nil).ClientURL())
+	q, _ := open(t, js, quick, WithPartitions(1))
+	stored := time.Now()
+	q.mu.Lock()
+	q.ledger.miss(&entry{position: 1, timestamp: stored})
+	q.mu.Unlock()
+	e := &entry{queue: q, position: 1, points: 3, collection: ofProcess(0, 3, 0), timestamp: stored}
+	for range 2 { // the acknowledgement may be lost again
+		entered, err := q.enter(e)
+		require.NoError(t, err)
+		require.False(t, entered)
+	}
+	q.acked(e)
+	entered, err := q.enter(e)
+	require.NoError(t, err)
+	require.True(t, entered)
+}
+
+func TestWhatHasEndedTakesNoMemoryBehindWhatWaits(t *testing.T) {
+	url := startServer(t, nil).ClientURL()
+	q, _ := open(t, connect(t, url), quick, WithPartitions(2))
+	app := newExporter(t, connect(t, url))
+	processes := spread(t, app, 2)
+	require.NoError(t, q.Put(t.Context(), ofProcess(processes[0], 3, 0)))
+	slow := take(t, q)
+	for i := range 100 {
+		require.NoError(t, app.Export(t.Context(), ofProcess(processes[1], 3, int64(i))))
+		require.NoError(t, take(t, q).Settle(3, 0))
+	}
+	q.mu.Lock()
+	assert.Len(t, q.ledger.line, 1)
+	q.mu.Unlock()
+	require.NoError(t, slow.Settle(3, 0))
+	requireConserved(t, q)
+}
+
+func TestAnIdleRelayThatLeavesHoldsUpNobody(t *testing.T) {
+	url := startServer(t, nil).ClientURL()
+	long := WithTakeover(5 * time.Minute) // nothing may wait for that
+	idle, _ := open(t, connect(t, url), long, WithPartitions(1))
+	eventually(t, func() bool {
+		c, err := idle.js.Consumer(t.Context(), "ASYNCMETRIC", consumerName(0))
+		return err == nil && c.CachedInfo().NumWaiting > 0
+	}, "it has asked for messages")
+	require.NoError(t, idle.Close())
+	handOver(t, newExporter(t, connect(t, url)), 1, 0, 1)
+	next, _ := open(t, connect(t, url), long)
+	require.NoError(t, take(t, next).Settle(3, 0))
+}

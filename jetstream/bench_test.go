@@ -25,7 +25,11 @@ func BenchmarkRelays(b *testing.B) {
 }
 
 func benchmarkRelays(b *testing.B, partitions, relays int) {
-	const points, perPartition = 100, 120
+	const points = 100
+	collections := 360 // in all
+	if testing.Short() {
+		collections = 6
+	}
 	url := startServer(b, nil).ClientURL()
 	opts := []Option{quick, WithPartitions(partitions)}
 	app := newExporter(b, connect(b, url), opts...)
@@ -44,7 +48,7 @@ func benchmarkRelays(b *testing.B, partitions, relays int) {
 		return sum == partitions
 	}, "the partitions are divided")
 	for b.Loop() {
-		for range perPartition * 3 / partitions { // as many in all
+		for range collections / partitions {
 			for _, p := range processes {
 				require.NoError(b, app.Export(b.Context(), ofProcess(p, points, total)))
 			}
@@ -147,7 +151,11 @@ func benchmarkPublish(b *testing.B, replicas int, rm *metricdata.ResourceMetrics
 // BenchmarkTakeover is about how long it takes, once a relay is dead, until
 // another one delivers what was its share.
 func BenchmarkTakeover(b *testing.B) {
-	for _, takeover := range []time.Duration{2 * time.Second, 5 * time.Second} {
+	takeovers := []time.Duration{2 * time.Second, 5 * time.Second}
+	if testing.Short() {
+		takeovers = takeovers[:1]
+	}
+	for _, takeover := range takeovers {
 		b.Run(takeover.String(), func(b *testing.B) {
 			url := startServer(b, nil).ClientURL()
 			opts := []Option{WithTakeover(takeover), WithPartitions(1)}

@@ -72,7 +72,8 @@ func (c *chaos) stopRelay() {
 	c.start()
 }
 
-// cutOff cuts a relay off for a while, and kills it then.
+// cutOff cuts a relay off for a while. It comes back while another one has taken
+// its place.
 func (c *chaos) cutOff() {
 	r := c.pick()
 	for _, l := range r.lines {

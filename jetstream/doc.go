@@ -26,12 +26,19 @@
 // # What it promises
 //
 // At least once: when Put or Export has returned nil, the stream has
-// acknowledged the collection, with as many replicas as [WithReplicas] says,
-// and it stays there until a relay has delivered it. A message is acknowledged
-// by a relay when its end has been told to the queue, and the server confirms
-// that. A publication that is repeated, by Put itself or by whoever calls Put or
-// Export again with the same collection after an error, has the same message
-// id: within the stream's window for duplicates, two minutes, it is stored once.
+// acknowledged the collection, with at least as many replicas as [WithReplicas]
+// says, and it stays there until a relay has delivered it. A message is
+// acknowledged by a relay when its end has been told to the queue, and the
+// server confirms that. What a server has stored it writes to its disk in a while
+// (sync_interval in its configuration, two minutes unless it says otherwise), so
+// a stream with one replica survives the end of the process, not that of the
+// machine.
+//
+// A publication that is repeated, by Put itself or by whoever calls Put or
+// Export again with the same collection after an error, has the same message id:
+// within the stream's window for duplicates, two minutes or [WithMaxAge] if that
+// is less, it is stored once. The only server of a stream forgets the ids of what
+// has been delivered when it is restarted.
 //
 // Order: collections of one resource go to one partition, chosen by a hash of
 // the resource, and those of one Queue or Exporter come out in the order in
@@ -51,6 +58,10 @@
 // sends, it sees an older point after a newer one. No queue can prevent that; a
 // backend can, by refusing it.
 //
+// A server that leads a consumer and dies takes with it what it has just
+// written: what it had given to a relay in its last moments may be given to
+// another one, too, and so arrive twice.
+//
 // Not promised: to survive the loss of a majority of the stream's replicas, and
 // exactly once.
 //
@@ -61,14 +72,18 @@
 // is a property of the stream, kept in its metadata; whoever opens it without
 // [WithPartitions] uses the one that it has. Relays announce themselves on the
 // subject asyncmetric.relays, and each takes its share of the partitions. That
-// is for balance alone: if they do not hear each other, the pinned consumers
-// still keep two from delivering one partition. So relays add throughput up to
-// the number of partitions, and one process with fewer resources than
-// partitions does not use them all.
+// is for balance: if they do not hear each other, the pinned consumers still keep
+// two from delivering one partition. But a share belongs to whoever announces
+// himself, also to a relay that delivers nothing since its backend is away, so only
+// relays should be allowed to. Relays add throughput up to the number of
+// partitions, and one process with fewer resources than partitions does not use
+// them all.
 //
 // A server older than 2.11 has no pinned clients. The consumers then have one
 // message in flight, which keeps the order as well, but is slower, and merging
 // finds nothing to merge.
+//
+// A relay that stops gives its partitions to the others within half a second.
 //
 // # Accounting
 //
@@ -102,15 +117,19 @@
 // the bound. Under [queue.DropNewest], the default, Put and Export return
 // [queue.ErrFull]; an Exporter behind a queue is tried again, and that queue
 // does what its policy says. Under [queue.DropOldest] the server discards the
-// oldest. Each message says how many points its producer had stored before, so
+// oldest. A Queue that delivers counts what it has put and was discarded. Of
+// others, each message says how many points its producer had stored before, so
 // whoever delivers the next one counts what is missing as dropped, with
-// [queue.ReasonOverflow]. If a takeover falls in between, it is not counted.
+// [queue.ReasonOverflow], also where it was too old. If a takeover falls in
+// between, it is not counted. A Put asks the server then what has been discarded,
+// if something that this Queue has put waits.
 // [queue.Block] and [queue.Coalesce] are refused: use them in front.
 //
-// A collection that is larger than the server's maximum payload is split before
-// it is published. If that fails in between, its first parts are in the stream:
-// Put returns an error, and another call with the same collection adds only
-// what is missing.
+// A collection that is larger than the server's maximum payload, or has more than
+// 8 MiB of OTLP, is split before it is published. If that fails in between, its
+// first parts are in the stream: Put returns an error, and another call with the
+// same collection adds only what is missing. A relay refuses more than 8 MiB: a
+// message can be small and hold very much.
 //
 // # When something is wrong
 //
@@ -120,16 +139,23 @@
 // which nats.Conn.LastError has. If the stream has been deleted it is made
 // again, unless [WithExistingStream] was given, then it is [ErrNoStream]; what
 // the Queue had put and was not delivered is counted as dropped with
-// [queue.ReasonCorrupt].
+// [queue.ReasonCorrupt]. A stream that somebody else has made otherwise than the
+// options say is [ErrMismatch].
 //
 // A message that is not a record, or one of a newer release, is reported,
 // published to the subject asyncmetric.dead with the reason in a header, in the
-// stream ASYNCMETRIC_DEAD, and acknowledged; delivery goes on. If that stream
-// does not take it, the message stays where it is and is tried again.
+// stream ASYNCMETRIC_DEAD, and acknowledged; delivery goes on. It is cut short if
+// it is as large as a message may be. If it cannot be published, it stays where it
+// is and is tried again; a partition with 64 of them waits until they are gone.
+//
+// If the end of a collection cannot be acknowledged, Settle returns the error,
+// and nothing more of that partition is handed out before the server has given
+// it again.
 //
 // # Permissions
 //
-// An application needs to publish to asyncmetric.part.* and
+// Whoever may publish to a partition can have a relay deliver anything, with any
+// resource. An application needs to publish to asyncmetric.part.* and
 // $JS.API.STREAM.INFO.ASYNCMETRIC, and to subscribe to _INBOX.>. Unless
 // [WithExistingStream] is given, it may have to publish to
 // $JS.API.STREAM.CREATE.ASYNCMETRIC, too. A relay needs to publish to

@@ -17,21 +17,31 @@ import (
 // BenchmarkRelays is about how many points a second go from a stream through
 // relays to a backend that takes 20 ms for each collection.
 func BenchmarkRelays(b *testing.B) {
-	for _, c := range []struct{ partitions, relays int }{{1, 1}, {1, 2}, {1, 3}, {3, 1}, {3, 2}, {3, 3}} {
-		b.Run(fmt.Sprintf("partitions=%d/relays=%d", c.partitions, c.relays), func(b *testing.B) {
-			benchmarkRelays(b, c.partitions, c.relays)
+	for _, c := range []struct{ replicas, partitions, relays int }{
+		{1, 1, 1}, {1, 1, 2}, {1, 1, 3}, {1, 3, 1}, {1, 3, 2}, {1, 3, 3}, {3, 3, 1}, {3, 3, 3},
+	} {
+		b.Run(fmt.Sprintf("replicas=%d/partitions=%d/relays=%d", c.replicas, c.partitions, c.relays), func(b *testing.B) {
+			benchmarkRelays(b, startServers(b, c.replicas), c.replicas, c.partitions, c.relays)
 		})
 	}
 }
 
-func benchmarkRelays(b *testing.B, partitions, relays int) {
+// startServers starts as many servers as a stream is to have replicas, 1 or 3.
+func startServers(b *testing.B, replicas int) (url string) {
+	b.Helper()
+	if replicas == 1 {
+		return startServer(b, nil).ClientURL()
+	}
+	return startCluster(b).url()
+}
+
+func benchmarkRelays(b *testing.B, url string, replicas, partitions, relays int) {
 	const points = 100
 	collections := 360 // in all
 	if testing.Short() {
 		collections = 6
 	}
-	url := startServer(b, nil).ClientURL()
-	opts := []Option{quick, WithPartitions(partitions)}
+	opts := []Option{quick, WithPartitions(partitions), WithReplicas(replicas)}
 	app := newExporter(b, connect(b, url), opts...)
 	processes := spread(b, app, partitions)
 	backend := newBackend()
@@ -109,13 +119,7 @@ func BenchmarkPublish(b *testing.B) {
 }
 
 func benchmarkPublish(b *testing.B, replicas int, rm *metricdata.ResourceMetrics) {
-	var url string
-	if replicas == 1 {
-		url = startServer(b, nil).ClientURL()
-	} else {
-		url = startCluster(b).url()
-	}
-	js := connect(b, url)
+	js := connect(b, startServers(b, replicas))
 	e := newExporter(b, js, WithReplicas(replicas))
 	require.NoError(b, e.Export(waiting(b), rm))
 	packed, err := e.publisher.pack(b.Context(), rm)

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/stretchr/testify/require"
@@ -19,6 +20,9 @@ import (
 // headers, and a collection as large as 50 bounds has to fit.
 const bytesPerPoint = 1000
 
+// shortPulls makes Close short.
+var shortPulls = optionFunc(func(c *config) { c.longestPull = 10 * time.Millisecond })
+
 func TestQueueKeepsTheContract(t *testing.T) {
 	url := startServer(t, func(o *server.Options) { o.JetStreamMaxMemory = 1 << 40 }).ClientURL() // is not used up
 	js := connect(t, url)
@@ -31,7 +35,7 @@ func TestQueueKeepsTheContract(t *testing.T) {
 			}
 			n := streams.Add(1)
 			q, err := Open(t.Context(), js, WithStream(fmt.Sprintf("S%d", n)), WithSubject(fmt.Sprintf("s%d", n)),
-				WithPartitions(1), WithMemoryStorage(), WithMaxBytes(int64(maxPoints)*bytesPerPoint), WithOverflow(overflow))
+				shortPulls, WithPartitions(2), WithMemoryStorage(), WithMaxBytes(int64(maxPoints)*bytesPerPoint), WithOverflow(overflow))
 			require.NoError(t, err)
 			return q
 		},

@@ -169,5 +169,5 @@
 // as make a majority write it. Each end is one round trip to the leader of the
 // consumer. A record is a collection as in package spool, OTLP in a frame of
 // package frame, some 5 bytes for each point of a counter; the message around it
-// has some 150 bytes.
+// has some 135 bytes.
 package jetstream

@@ -35,6 +35,7 @@ type config struct {
 	takeover    time.Duration
 	temporality metric.TemporalitySelector
 	aggregation metric.AggregationSelector
+	longestPull time.Duration // a request for messages; a reader that stops waits for its end
 }
 
 const (
@@ -58,6 +59,7 @@ func defaultConfig() config {
 		takeover:    5 * time.Second,
 		temporality: metric.DefaultTemporalitySelector,
 		aggregation: metric.DefaultAggregationSelector,
+		longestPull: 500 * time.Millisecond,
 	}
 }
 

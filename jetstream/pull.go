@@ -13,8 +13,9 @@ import (
 )
 
 var (
-	errPullEnded = errors.New("the request has ended")
-	errPinLost   = errors.New("the partition is pinned to another client")
+	errPullEnded   = errors.New("the request has ended")
+	errPinLost     = errors.New("the partition is pinned to another client")
+	errInterrupted = errors.New("the server has ended the request")
 )
 
 // A pull is one request for messages of a consumer (NATS ADR-13, and ADR-42 for
@@ -31,8 +32,6 @@ type pull struct {
 	sent time.Time
 	left int       // messages that are still to come
 	end  time.Time // when the server should have ended it
-
-	asksForPin bool // and has not got one
 }
 
 // pullRequest is what the server is sent.
@@ -50,10 +49,7 @@ func newPull(conn *nats.Conn, subject string, request pullRequest) (*pull, error
 		return nil, err
 	}
 	const answers = 2 // an end, and a complaint
-	p := &pull{
-		conn: conn, came: make(chan *nats.Msg, request.Batch+answers), left: request.Batch,
-		asksForPin: request.Group != "" && request.Pin == "",
-	}
+	p := &pull{conn: conn, came: make(chan *nats.Msg, request.Batch+answers), left: request.Batch}
 	inbox := conn.NewInbox()
 	if p.sub, err = conn.ChanSubscribe(inbox, p.came); err != nil {
 		return nil, err
@@ -83,7 +79,6 @@ func (p *pull) next(ctx context.Context, wait time.Duration) (*nats.Msg, error) 
 			return nil, answer(msg)
 		}
 		p.left--
-		p.asksForPin = false // it has it
 		return msg, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
@@ -102,6 +97,8 @@ func answer(msg *nats.Msg) error {
 		return errPullEnded
 	case "423":
 		return errPinLost
+	case "409": // a change of leaders, its shutdown, the end of the consumer
+		return fmt.Errorf("%w: %s", errInterrupted, msg.Header.Get("Description"))
 	case "503":
 		return nats.ErrNoResponders
 	default:
@@ -112,14 +109,13 @@ func answer(msg *nats.Msg) error {
 // isDrained reports whether everything that has come has been received.
 func (p *pull) isDrained() bool { return len(p.came) == 0 }
 
-// close ends the request, and returns where to give back what has come and was
-// not received, and the pin that it came with.
-//
-// The server forgets a request only when its time is over or there is a message
-// for it, and would give the pin of a partition to one of which nobody is there
-// any more. So the end of one that asks for a pin is waited for.
+// close waits for the end of the request, and returns where to give back what has
+// come and was not received, and the pin that it came with. Nobody can end it
+// but the server, when its time is over or all has come: what is on its way to an
+// inbox that is not there any more would be nobody's until its time is over, and
+// the pin of a partition could go there, too.
 func (p *pull) close() (replies []string, pin string) {
-	for p.asksForPin && p.left > 0 && p.conn.IsConnected() {
+	for p.left > 0 && p.conn.IsConnected() {
 		msg, err := p.next(context.Background(), time.Until(p.end)+endTimeout)
 		if msg == nil || err != nil {
 			break
@@ -127,19 +123,7 @@ func (p *pull) close() (replies []string, pin string) {
 		replies, pin = append(replies, msg.Reply), msg.Header.Get(headerPin)
 	}
 	_ = p.sub.Unsubscribe()
-	if p.left > 0 { // what the server has sent is here once it has answered
-		_ = p.conn.FlushTimeout(time.Second)
-	}
-	for {
-		select {
-		case msg := <-p.came:
-			if msg.Reply != "" {
-				replies, pin = append(replies, msg.Reply), msg.Header.Get(headerPin)
-			}
-		default:
-			return replies, pin
-		}
-	}
+	return replies, pin
 }
 
 // endTimeout is how much later than it should the server may end a request whose

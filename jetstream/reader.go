@@ -13,10 +13,6 @@ import (
 // had in their hands has come to it.
 const checkInterval = 100 * time.Millisecond
 
-// longestPull is how long a request for messages may wait for some. A reader that
-// stops may have to wait for its end.
-const longestPull = 500 * time.Millisecond
-
 // A reader receives what the server sends of one partition, in a goroutine that
 // the roster starts and waits for.
 type reader struct {
@@ -33,7 +29,7 @@ type reader struct {
 	pin       string              // what the server calls the one who gets the messages
 	bad       map[uint64]struct{} // positions of dead letters that could not be set aside
 	failed    time.Time           // when one could not
-	reported  string              // the error that was reported last
+	trouble   trouble
 }
 
 func (r *reader) run(ctx context.Context) {
@@ -47,8 +43,7 @@ func (r *reader) run(ctx context.Context) {
 		if time.Since(began) > time.Second {
 			pause = checkInterval
 		}
-		if text := err.Error(); text != r.reported && !errors.Is(err, errPinLost) && !errors.Is(err, errRemade) {
-			r.reported = text
+		if r.trouble.isNews(err, time.Now()) {
 			r.queue.fail(fmt.Errorf("partition %d: %w", r.partition, err))
 		}
 		_ = sleep(ctx, pause)
@@ -78,7 +73,7 @@ func (r *reader) read(ctx context.Context) error {
 // the time of the request is over.
 func (r *reader) pull(ctx context.Context, room int) error {
 	q := r.queue
-	request := pullRequest{Expires: min(q.config.takeover/8, longestPull), Batch: room}
+	request := pullRequest{Expires: min(q.config.takeover/8, q.config.longestPull), Batch: room}
 	if isPinned(r.consumer) {
 		request.Group, request.Pin = group, r.pin
 	}
@@ -94,7 +89,6 @@ func (r *reader) pull(ctx context.Context, room int) error {
 		case err != nil && !errors.Is(err, errPullEnded):
 			return err
 		case msg != nil:
-			r.reported = ""
 			if err := r.receive(ctx, msg, p.sent.Add(q.config.lease())); err != nil {
 				return err
 			}
@@ -105,6 +99,7 @@ func (r *reader) pull(ctx context.Context, room int) error {
 			}
 		}
 		if err != nil {
+			r.trouble = trouble{}
 			return nil
 		}
 	}

@@ -97,6 +97,19 @@ func take(t testing.TB, q *Queue) queue.Entry {
 	}
 }
 
+// awaitInHand waits until a queue has received n messages of partition 0, and
+// may hand them out.
+func awaitInHand(t *testing.T, q *Queue, n int) {
+	t.Helper()
+	eventually(t, func() bool {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		p := &q.ledger.parts[0]
+		inHand, _ := p.inHand()
+		return inHand == n && p.clear
+	}, "it has received everything")
+}
+
 func requireConserved(t testing.TB, q *Queue) {
 	t.Helper()
 	s := q.Stats()

@@ -59,7 +59,15 @@ func newLedger(partitions int) ledger {
 	return l
 }
 
-func (p *part) inHand() int { return len(p.held) + len(p.flying) }
+// inHand returns how many entries are in hand, and their data points.
+func (p *part) inHand() (entries, points int) {
+	for _, entries := range [][]*entry{p.held, p.flying} {
+		for _, e := range entries {
+			points += e.points
+		}
+	}
+	return len(p.held) + len(p.flying), points
+}
 
 // leased returns how many entries the server gives to nobody else. What is before
 // first it has discarded.

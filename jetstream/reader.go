@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ type reader struct {
 	asked     time.Time           // when the last request was sent
 	delivered uint64              // the consumer's number of the last message
 	pin       string              // what the server calls the one who gets the messages
+	largest   int                 // data points of a message; 0 if none has come
 	bad       map[uint64]struct{} // positions of dead letters that could not be set aside
 	failed    time.Time           // when one could not
 	trouble   trouble
@@ -57,6 +59,7 @@ func (r *reader) read(ctx context.Context) error {
 		return err
 	}
 	r.pin, r.delivered, r.bad = "", 0, make(map[uint64]struct{})
+	r.largest = 0
 	defer r.giveBack()
 	for {
 		room, err := r.awaitRoom(ctx)
@@ -142,24 +145,16 @@ func (r *reader) part() *part { return &r.queue.ledger.parts[r.partition] }
 func (r *reader) room() int {
 	r.queue.mu.Lock()
 	defer r.queue.mu.Unlock()
-	most, inHand := windowOf(r.consumer), r.part().inHand()
+	most := windowOf(r.consumer)
+	inHand, points := r.part().inHand()
+	left := maxPoints - points
 	switch {
-	case inHand <= most*3/4:
-		return most - inHand
-	case isPinned(r.consumer) && inHand < 2*most && time.Since(r.asked) > r.queue.config.takeover/4:
+	case inHand == 0 || inHand <= most*3/4 && left > 0:
+		return min(most-inHand, 1+left/cmp.Or(r.largest, maxPoints/8))
+	case isPinned(r.consumer) && inHand < 2*most && left > -maxPoints && time.Since(r.asked) > r.queue.config.takeover/4:
 		return 1
 	default:
 		return 0
-	}
-}
-
-// dropLapsed lets go of what is held if the server may have given it to somebody
-// else.
-func (r *reader) dropLapsed() {
-	r.queue.mu.Lock()
-	defer r.queue.mu.Unlock()
-	if p := r.part(); p.hasLapsed(time.Now()) {
-		r.queue.ledger.letGo(r.partition)
 	}
 }
 
@@ -176,80 +171,4 @@ func (r *reader) find(ctx context.Context) (err error) {
 	defer cancel()
 	r.consumer, err = findConsumer(ctx, q.js, &q.config, r.partition)
 	return err
-}
-
-func (r *reader) isClear() bool {
-	r.queue.mu.Lock()
-	defer r.queue.mu.Unlock()
-	return r.queue.ledger.parts[r.partition].clear
-}
-
-// check finds out whether anybody else has something of the partition that has
-// not been acknowledged. Whoever had the partition before may be delivering
-// still, or be dead; then the server sends it again when the time is over. Its
-// error says that stream or consumer are not what they were.
-func (r *reader) check(ctx context.Context) error {
-	if r.isClear() {
-		return nil
-	}
-	q := r.queue
-	all, first := 0, uint64(0)
-	if isPinned(r.consumer) {
-		ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
-		defer cancel()
-		stream, err := q.publisher.found().Info(ctx)
-		if err != nil {
-			return gone(err)
-		}
-		q.follow(stream)
-		info, err := r.consumer.Info(ctx)
-		if err != nil {
-			return gone(err)
-		}
-		all, first = info.NumAckPending, r.base+stream.State.FirstSeq
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if r.base != q.ledger.base {
-		return errRemade
-	}
-	if p := r.part(); all <= p.leased(time.Now(), first)+len(r.bad) {
-		p.clear = true
-		q.signal()
-	}
-	return nil
-}
-
-// gone returns an error only if it says that something is not there.
-func gone(err error) error {
-	if errors.Is(err, natsjs.ErrConsumerNotFound) || errors.Is(err, natsjs.ErrStreamNotFound) {
-		return err
-	}
-	return nil
-}
-
-// giveBack returns to the server what has been received and not been taken, and
-// lets it pin another client at once.
-func (r *reader) giveBack() {
-	q := r.queue
-	q.mu.Lock()
-	replies := q.ledger.letGo(r.partition)
-	q.mu.Unlock()
-	q.nak(replies)
-	r.unpin()
-}
-
-// unpin tells the server that this client is not the one any more.
-func (r *reader) unpin() {
-	if r.pin == "" {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	info, err := r.consumer.Info(ctx)
-	if err != nil || len(info.PriorityGroups) == 0 || info.PriorityGroups[0].PinnedClientID != r.pin {
-		return
-	}
-	// Where it fails the time of the pin runs out.
-	_ = r.queue.publisher.found().UnpinConsumer(ctx, consumerName(r.partition), group)
 }

@@ -47,6 +47,7 @@ func (r *reader) receive(ctx context.Context, msg *nats.Msg, lease time.Time) er
 		return nil
 	}
 	e.points = batch.Points(e.collection)
+	r.largest = max(r.largest, e.points)
 	entered, err := q.enter(e)
 	if err == nil && !entered {
 		q.dismiss(e)

@@ -11,18 +11,6 @@ import (
 	"github.com/asyncmetric/asyncmetric/queue"
 )
 
-// awaitInHand waits until a queue has received n messages of partition 0, and
-// may hand them out.
-func awaitInHand(t *testing.T, q *Queue, n int) {
-	t.Helper()
-	eventually(t, func() bool {
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		p := &q.ledger.parts[0]
-		return p.inHand() == n && p.clear
-	}, "it has received everything")
-}
-
 func TestNothingIsHandedOutBehindAnEndThatIsNotAcknowledged(t *testing.T) {
 	s := startServer(t, nil)
 	long := WithTakeover(30 * time.Second) // what is held could be handed out for long
@@ -109,4 +97,26 @@ func TestAnIdleRelayThatLeavesHoldsUpNobody(t *testing.T) {
 	handOver(t, newExporter(t, connect(t, url)), 1, 0, 1)
 	next, _ := open(t, connect(t, url), long)
 	require.NoError(t, take(t, next).Settle(3, 0))
+}
+
+func TestWhatIsInHandIsBounded(t *testing.T) {
+	const n = 40
+	url := startServer(t, nil).ClientURL()
+	app := newExporter(t, connect(t, url), WithPartitions(1))
+	const points = maxPoints / 10
+	for i := range n {
+		require.NoError(t, app.Export(t.Context(), ofProcess(0, points, int64(i))))
+	}
+	q, _ := open(t, connect(t, url), quick)
+	largest := 0
+	for range n {
+		e := take(t, q)
+		q.mu.Lock()
+		_, inHand := q.ledger.parts[0].inHand()
+		q.mu.Unlock()
+		largest = max(largest, inHand)
+		require.NoError(t, e.Settle(points, 0))
+	}
+	assert.LessOrEqual(t, largest, maxPoints+points)
+	assert.Greater(t, largest, maxPoints/2, "and it is used")
 }

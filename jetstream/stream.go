@@ -26,6 +26,10 @@ const group = "relays"
 // it is pinned.
 const window = 64
 
+// maxPoints is how many data points of a partition a relay has in hand, some 20
+// MB; a message more than that.
+const maxPoints = 100_000
+
 func (c *config) partSubject(p int) string { return c.subject + ".part." + strconv.Itoa(p) }
 func (c *config) deadSubject() string      { return c.subject + ".dead" }
 func (c *config) relaysSubject() string    { return c.subject + ".relays" }

@@ -94,7 +94,7 @@ func (q *Queue) settle(e *entry, exported, dropped int) error {
 		return err
 	}
 	if err := q.ack(reply); err != nil {
-		q.stop(e)
+		q.nak(q.stop(e))
 		return q.config.inStream(fmt.Errorf("acknowledging the message at position %d, it may be delivered again: %w", e.position, err))
 	}
 	q.acked(e)
@@ -102,13 +102,15 @@ func (q *Queue) settle(e *entry, exported, dropped int) error {
 }
 
 // stop lets go of a partition, of which an end could not be acknowledged: who
-// takes over would deliver what is behind it again, too.
-func (q *Queue) stop(e *entry) {
+// takes over would deliver what is behind it again, too. It returns where to give
+// it back, which is sent when there is a server again.
+func (q *Queue) stop(e *entry) (replies []string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if e.base == q.ledger.base {
-		q.ledger.letGo(e.partition)
+		replies = q.ledger.letGo(e.partition)
 	}
+	return replies
 }
 
 // endTaken checks the numbers, enters the end, and returns where to send the

@@ -54,11 +54,7 @@ func TestWhatARelayHadReceivedComesFirstAfterATakeover(t *testing.T) {
 	app := newExporter(t, connect(t, url), quick)
 	handOver(t, app, 1, 0, n)
 	require.Equal(t, uint64(1), take(t, doomed).Position())
-	eventually(t, func() bool {
-		doomed.mu.Lock()
-		defer doomed.mu.Unlock()
-		return doomed.ledger.parts[0].inHand() == n
-	}, "it has received everything")
+	awaitInHand(t, doomed, n)
 	closeConn(js.Conn())
 	handOver(t, app, 1, n, n)
 
@@ -96,11 +92,7 @@ func TestARelayThatWasCutOffDeliversNothingThatOthersHaveDelivered(t *testing.T)
 	app := newExporter(t, connect(t, url), quick)
 	handOver(t, app, 1, 0, n)
 	inFlight := take(t, cutOff)
-	eventually(t, func() bool {
-		cutOff.mu.Lock()
-		defer cutOff.mu.Unlock()
-		return cutOff.ledger.parts[0].inHand() == n
-	}, "it has received everything")
+	awaitInHand(t, cutOff, n)
 	line.cut()
 	heir, _ := open(t, connect(t, url), quick)
 	for i := range uint64(n) {

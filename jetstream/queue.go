@@ -82,7 +82,10 @@ func Open(ctx context.Context, js natsjs.JetStream, opts ...Option) (*Queue, err
 	if err := makeDeadStream(ctx, js, &q.config); err != nil {
 		return nil, c.inStream(err)
 	}
-	r := newRoster(q)
+	r, err := newRoster(q)
+	if err != nil {
+		return nil, c.inStream(err)
+	}
 	q.running.Go(r.run)
 	q.running.Go(r.announce)
 	q.running.Go(q.keep)

@@ -30,28 +30,27 @@ type roster struct {
 	others  map[string]time.Time // when they were heard of last
 	readers map[int]*reader      // by partition
 	heard   chan *nats.Msg
+	sub     *nats.Subscription
 }
 
-func newRoster(q *Queue) *roster {
-	return &roster{
+// newRoster listens to the others already: they answer who is new.
+func newRoster(q *Queue) (*roster, error) {
+	r := &roster{
 		queue:   q,
 		id:      nuid.Next(),
 		others:  make(map[string]time.Time),
 		readers: make(map[int]*reader),
 		heard:   make(chan *nats.Msg, 256),
 	}
+	var err error
+	r.sub, err = q.js.Conn().ChanSubscribe(q.config.relaysSubject(), r.heard)
+	return r, err
 }
 
 // run is the goroutine.
 func (r *roster) run() {
 	ctx := r.queue.ctx
-	conn := r.queue.js.Conn()
-	sub, err := conn.ChanSubscribe(r.queue.config.relaysSubject(), r.heard)
-	if err != nil {
-		r.queue.fail(err) // balance is lost, not more
-	} else {
-		defer func() { _ = sub.Unsubscribe() }()
-	}
+	defer func() { _ = r.sub.Unsubscribe() }()
 	tick := time.NewTicker(r.queue.config.takeover / 8)
 	defer tick.Stop()
 	defer r.say(bye)

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	natsjs "github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
@@ -136,7 +135,7 @@ func benchmarkPublish(b *testing.B, replicas int, rm *metricdata.ResourceMetrics
 		timed(&encoding, func() { packed, err = e.publisher.pack(b.Context(), rm) })
 		require.NoError(b, err)
 		ours := func() {
-			timed(&wrapped, func() { err = e.publisher.send(b.Context(), packed, func(*lane, record, *natsjs.PubAck, bool) {}) })
+			timed(&wrapped, func() { err = e.publisher.send(b.Context(), packed, func(record, ack) {}) })
 			require.NoError(b, err)
 		}
 		theirs := func() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -24,37 +25,47 @@ const (
 // next one is tried: each may take attemptTimeout.
 const deadPause = time.Second
 
-// setAside publishes a message that is not a record to the subject for dead
-// letters, and acknowledges it. Where that fails the server sends it again
-// when its time is over.
-func (r *reader) setAside(ctx context.Context, e *entry, msg *nats.Msg, reason error) {
+// setAside publishes what could not be read to the subject for dead letters, and
+// acknowledges it. Where that fails it stays in hand and is tried again.
+func (r *reader) setAside(ctx context.Context) {
 	q := r.queue
-	_, again := r.bad[e.position]
-	r.bad[e.position] = struct{}{}
-	if !again {
-		q.fail(fmt.Errorf("the message at position %d, on %s, is set aside: %w", e.position, msg.Subject, reason))
+	for _, e := range r.rejected() {
+		if e.reason != nil {
+			if err := q.publishDead(ctx, e); err != nil {
+				r.failed = time.Now()
+				q.fail(fmt.Errorf("the message at position %d, of partition %d, cannot be set aside and stays: %w", e.position, e.partition, err))
+				return
+			}
+			q.fail(fmt.Errorf("the message at position %d, of partition %d, was set aside: %w", e.position, e.partition, e.reason))
+		}
+		q.dismiss(e)
+		q.mu.Lock()
+		if e.state == rejected {
+			q.ledger.dismissed(e)
+		}
+		q.mu.Unlock()
 	}
+}
+
+// rejected returns what there is to set aside now.
+func (r *reader) rejected() []*entry {
 	if time.Since(r.failed) < deadPause {
-		return
+		return nil
 	}
-	if err := q.publishDead(ctx, e, msg, reason); err != nil {
-		r.failed = time.Now()
-		q.fail(fmt.Errorf("the message at position %d, on %s, cannot be set aside and stays: %w", e.position, msg.Subject, err))
-		return
-	}
-	q.dismiss(e)
-	delete(r.bad, e.position)
+	r.queue.mu.Lock()
+	defer r.queue.mu.Unlock()
+	return slices.Clone(r.part().bad)
 }
 
 // publishDead publishes a dead letter, and makes the stream for them if that is
 // missing.
-func (q *Queue) publishDead(ctx context.Context, e *entry, msg *nats.Msg, reason error) error {
+func (q *Queue) publishDead(ctx context.Context, e *entry) error {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	letter := q.deadLetter(e, msg, reason)
+	letter := q.deadLetter(e)
 	_, err := q.js.PublishMsg(ctx, letter, natsjs.WithRetryAttempts(0))
 	if errors.Is(err, natsjs.ErrNoStreamResponse) {
-		if err := makeDeadStream(ctx, q.js, &q.config); err != nil {
+		if err := makeDeadStream(ctx, q.js, &q.config, q.publisher.found().CachedInfo()); err != nil {
 			return err
 		}
 		_, err = q.js.PublishMsg(ctx, letter)
@@ -64,18 +75,18 @@ func (q *Queue) publishDead(ctx context.Context, e *entry, msg *nats.Msg, reason
 
 // deadLetter makes a dead letter. Its id is that of the message, in the stream
 // as it was made last.
-func (q *Queue) deadLetter(e *entry, msg *nats.Msg, reason error) *nats.Msg {
+func (q *Queue) deadLetter(e *entry) *nats.Msg {
 	letter := nats.NewMsg(q.config.deadSubject())
 	seq := strconv.FormatUint(e.position-e.base, 10)
-	letter.Data = msg.Data
-	letter.Header.Set(headerReason, reason.Error())
+	letter.Data = e.data
+	letter.Header.Set(headerReason, e.reason.Error())
 	letter.Header.Set(headerStream, q.config.stream)
-	letter.Header.Set(headerSubject, msg.Subject)
+	letter.Header.Set(headerSubject, q.config.partSubject(e.partition))
 	letter.Header.Set(headerSeq, seq)
 	letter.Header.Set(natsjs.MsgIDHeader, q.config.stream+"."+seq+"."+strconv.FormatInt(e.timestamp.UnixNano(), 10))
-	if most := int(q.js.Conn().MaxPayload()) - headerRoom; most > 0 && len(msg.Data) > most {
-		letter.Data = msg.Data[:most]
-		letter.Header.Set(headerSize, strconv.Itoa(len(msg.Data)))
+	if most := int(q.js.Conn().MaxPayload()) - headerRoom; most > 0 && len(e.data) > most {
+		letter.Data = e.data[:most]
+		letter.Header.Set(headerSize, strconv.Itoa(len(e.data)))
 	}
 	return letter
 }

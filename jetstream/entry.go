@@ -16,7 +16,8 @@ type entry struct {
 	partition int
 	points    int
 	accepted  time.Time
-	own       bool // put by this Queue
+	own       bool   // put by this Queue
+	id        string // of the message
 	state     state
 
 	// Of what has been received.
@@ -24,8 +25,11 @@ type entry struct {
 	reply      string    // of the latest delivery: where to acknowledge it
 	lease      time.Time // until then the server gives it to nobody else
 	timestamp  time.Time // when the server stored it
-	collection *metricdata.ResourceMetrics
 	from       origin
+	data       []byte // until it is decoded, which happens when it is next
+	size       int    // of data
+	collection *metricdata.ResourceMetrics
+	reason     error // why it cannot be read
 }
 
 var _ queue.Entry = (*entry)(nil)
@@ -37,6 +41,7 @@ const (
 	stored   state = iota // in the stream, put by this Queue
 	held                  // received, can be taken
 	inFlight              // whoever took it has it
+	rejected              // received, and nothing that can be delivered
 	ended
 )
 

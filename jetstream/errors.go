@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 
 	"github.com/nats-io/nats.go"
@@ -99,7 +100,11 @@ func isFull(err error) bool {
 func isPassing(err error) bool {
 	var api *natsjs.APIError
 	if errors.As(err, &api) {
-		return api.Code >= 500
+		const tooManyReplicas = 10074 // for a server that is alone
+		return api.Code >= 500 && api.ErrorCode != tooManyReplicas
+	}
+	if errors.As(err, new(*net.OpError)) { // of a connection that breaks
+		return true
 	}
 	for _, target := range []error{
 		nats.ErrTimeout, nats.ErrNoResponders, natsjs.ErrNoStreamResponse, nats.ErrDisconnected,

@@ -7,6 +7,8 @@ import (
 	natsjs "github.com/nats-io/nats.go/jetstream"
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/asyncmetric/asyncmetric/batch"
 )
 
 // An Exporter hands collections over to the stream: the inner exporter of an
@@ -57,11 +59,14 @@ func (e *Exporter) Export(ctx context.Context, rm *metricdata.ResourceMetrics) e
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	if batch.Points(rm) == 0 {
+		return nil
+	}
 	p, err := e.publisher.pack(ctx, rm)
 	if err != nil {
 		return err
 	}
-	err = e.publisher.send(ctx, p, func(*lane, record, *natsjs.PubAck, bool) {})
+	err = e.publisher.send(ctx, p, func(record, ack) {})
 	if err != nil || p.unfit == 0 {
 		return err
 	}

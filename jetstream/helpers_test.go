@@ -105,9 +105,19 @@ func awaitInHand(t *testing.T, q *Queue, n int) {
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		p := &q.ledger.parts[0]
-		inHand, _ := p.inHand()
-		return inHand == n && p.clear
+		return len(p.inHand()) == n && p.clear
 	}, "it has received everything")
+}
+
+// awaitEmpty waits until the stream is empty; nothing may come any more.
+func awaitEmpty(t testing.TB, q *Queue) {
+	t.Helper()
+	eventually(t, func() bool {
+		_, err := q.Take(t.Context(), nil)
+		require.ErrorIs(t, err, queue.ErrEmpty)
+		backlog, err := q.Backlog(t.Context())
+		return err == nil && backlog.Messages == 0
+	}, "the stream is empty")
 }
 
 func requireConserved(t testing.TB, q *Queue) {

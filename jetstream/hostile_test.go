@@ -47,6 +47,7 @@ func TestAMessageThatPosesAsAnAnswerIsSetAside(t *testing.T) {
 	}
 	require.NoError(t, q.Put(t.Context(), ofProcess(0, 1, 7)))
 	require.NoError(t, take(t, q).Settle(1, 0))
+	awaitEmpty(t, q)
 	assert.Equal(t, uint64(7), deadLetters(t, js))
 }
 
@@ -58,6 +59,7 @@ func TestADataBombIsSetAside(t *testing.T) {
 	publish(t, js, bomb)
 	require.NoError(t, q.Put(t.Context(), ofProcess(0, 1, 7)))
 	require.NoError(t, take(t, q).Settle(1, 0))
+	awaitEmpty(t, q)
 	assert.Equal(t, uint64(1), deadLetters(t, js))
 	require.ErrorIs(t, o.failures(), frame.ErrTooLarge)
 }
@@ -128,6 +130,7 @@ func TestALetterAsLargeAsAMessageMayBeIsCutShort(t *testing.T) {
 	publish(t, js, make([]byte, size-100), "Some", "header")
 	require.NoError(t, q.Put(t.Context(), ofProcess(0, 1, 7)))
 	require.NoError(t, take(t, q).Settle(1, 0))
+	awaitEmpty(t, q)
 	dead, err := js.Stream(t.Context(), "ASYNCMETRIC_DEAD")
 	require.NoError(t, err)
 	letter, err := dead.GetMsg(t.Context(), 1)
@@ -145,5 +148,6 @@ func TestManyLettersWithoutAStreamForThemHoldUpNothing(t *testing.T) {
 	}
 	require.NoError(t, q.Put(t.Context(), ofProcess(0, 1, 7)))
 	require.NoError(t, take(t, q).Settle(1, 0))
+	awaitEmpty(t, q)
 	assert.Equal(t, uint64(window), deadLetters(t, js), "it was made again")
 }

@@ -2,47 +2,81 @@ package jetstream
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	natsjs "github.com/nats-io/nats.go/jetstream"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/asyncmetric/asyncmetric/queue"
 )
 
 // keep is the keeper: it extends the time of what is in hand, so that the
-// server gives it to nobody else, and looks for what has ended elsewhere.
+// server gives it to nobody else. Each partition has a consumer of its own, which
+// may have a server of its own, so none waits for another.
 func (q *Queue) keep() {
 	tick := time.NewTicker(q.config.takeover / 8)
+	defer tick.Stop()
+	aged := time.Now()
+	for {
+		select {
+		case <-q.ctx.Done():
+			return
+		case now := <-tick.C:
+			for _, p := range q.beginExtensions() {
+				q.running.Go(func() {
+					q.extendPart(p)
+					q.endExtension(p)
+				})
+			}
+			if now.Sub(aged) > q.config.takeover {
+				aged = now
+				q.age()
+			}
+		}
+	}
+}
+
+// watch looks for what has ended elsewhere.
+func (q *Queue) watch() {
+	tick := time.NewTicker(overdue / 4)
 	defer tick.Stop()
 	for {
 		select {
 		case <-q.ctx.Done():
 			return
 		case <-tick.C:
-			q.extend()
 			q.reconcile(q.ctx, q.isOverdue)
 			q.announce()
 		}
 	}
 }
 
-// extend tells the server that what is in hand is worked on, all partitions at
-// once: each has a consumer of its own, which may have a server of its own.
-func (q *Queue) extend() {
-	var group errgroup.Group
-	for p := range q.ledger.parts {
-		group.Go(func() error {
-			q.extendPart(p)
-			return nil
-		})
+// beginExtensions returns the partitions of which something has to be extended.
+func (q *Queue) beginExtensions() (partitions []int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range q.ledger.parts {
+		if p := &q.ledger.parts[i]; !p.extending && len(p.inHand()) > 0 {
+			p.extending = true
+			partitions = append(partitions, i)
+		}
 	}
-	_ = group.Wait()
+	return partitions
 }
 
-// extendPart does so for one partition. One confirmation is enough for all, as
-// the consumer gets them in order. The server extends whatever it has given to
+func (q *Queue) endExtension(partition int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ledger.parts[partition].extending = false
+}
+
+func (q *Queue) age() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ledger.age()
+}
+
+// extendPart extends what is in hand of a partition and has less than half of its
+// time left. One confirmation is enough for all, as the consumer gets them in order. The server extends whatever it has given to
 // anybody, so this is about what it cannot have given to others: it counts only
 // if it is confirmed before the time so far is over.
 func (q *Queue) extendPart(partition int) {
@@ -73,13 +107,13 @@ func (q *Queue) extendPart(partition int) {
 // inProgress is what extends the time of a message.
 var inProgress = []byte("+WPI")
 
-// leased returns what is in hand of a partition, and where to extend it.
+// leased returns what there is to extend of a partition, and where.
 func (q *Queue) leased(partition int, now time.Time) (entries []*entry, replies []string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	p := &q.ledger.parts[partition]
-	for _, e := range slices.Concat(p.flying, p.held) {
-		if e.lease.After(now) {
+	soon := now.Add(q.config.lease() / 2)
+	for _, e := range q.ledger.parts[partition].inHand() {
+		if e.lease.After(now) && e.lease.Before(soon) {
 			entries = append(entries, e)
 			replies = append(replies, e.reply)
 		}
@@ -95,7 +129,14 @@ func (q *Queue) follow(info *natsjs.StreamInfo) {
 	if !info.Created.After(q.created) { // or it is late news
 		return
 	}
-	q.created, q.discards = info.Created, overflowOf(info) == queue.DropOldest
+	q.discards = overflowOf(info) == queue.DropOldest
+	q.forget(info.Created)
+}
+
+// forget begins with another stream, that was made at an instant. The caller
+// holds the lock.
+func (q *Queue) forget(created time.Time) {
+	q.created = created
 	l := &q.ledger
 	highest := max(l.base, l.last)
 	for position := range l.known {
@@ -109,6 +150,9 @@ func (q *Queue) follow(info *natsjs.StreamInfo) {
 	l.base, l.gone = highest, 0
 	clear(l.early)
 	clear(l.unacked)
+	for _, acked := range l.acked {
+		clear(acked)
+	}
 	q.signal()
 }
 

@@ -17,9 +17,10 @@ type ledger struct {
 	last  uint64 // the position of the newest put
 	base  uint64 // what to add to a sequence number
 
-	early   map[uint64]struct{}  // own messages that were received before Put knew that they are stored
-	unacked map[uint64]time.Time // what has ended, but may not have been acknowledged: when it was stored
-	gone    uint64               // own messages before this position that are not known have ended
+	early   map[uint64]struct{}     // own messages that were received before Put knew that they are stored
+	unacked map[uint64]time.Time    // what has ended, but may not have been acknowledged: when it was stored
+	acked   [2]map[uint64]time.Time // what was acknowledged lately, and before that: it may be on its way once more
+	gone    uint64                  // own messages before this position that are not known have ended
 
 	stats    queue.Stats // but for Oldest and Capacity
 	waiting  int         // entries that are stored or held, and count
@@ -29,10 +30,13 @@ type ledger struct {
 
 // A part is what this Queue has of a partition.
 type part struct {
-	held   []*entry      // can be taken, if clear; by position
-	flying []*entry      // in flight, of this stream
-	room   chan struct{} // capacity 1: holds a value when there is less in hand than there was
-	clear  bool          // nobody else has anything of the partition
+	held      []*entry      // can be taken, if clear; by position
+	flying    []*entry      // in flight, of this stream
+	bad       []*entry      // rejected
+	silent    bool          // the server has not confirmed an end, and not been heard of since
+	extending bool          // an extension is under way
+	room      chan struct{} // capacity 1: holds a value when there is less in hand than there was
+	clear     bool          // nobody else has anything of the partition
 
 	// seen is how far each producer's messages have come, as long as nobody else
 	// delivers the partition.
@@ -51,6 +55,7 @@ func newLedger(partitions int) ledger {
 		known:   make(map[uint64]*entry),
 		early:   make(map[uint64]struct{}),
 		unacked: make(map[uint64]time.Time),
+		acked:   [2]map[uint64]time.Time{make(map[uint64]time.Time), make(map[uint64]time.Time)},
 		parts:   make([]part, partitions),
 	}
 	for i := range l.parts {
@@ -59,24 +64,16 @@ func newLedger(partitions int) ledger {
 	return l
 }
 
-// inHand returns how many entries are in hand, and their data points.
-func (p *part) inHand() (entries, points int) {
-	for _, entries := range [][]*entry{p.held, p.flying} {
-		for _, e := range entries {
-			points += e.points
-		}
-	}
-	return len(p.held) + len(p.flying), points
-}
+// inHand returns all entries of which the server believes that this relay has
+// them.
+func (p *part) inHand() []*entry { return slices.Concat(p.flying, p.held, p.bad) }
 
 // leased returns how many entries the server gives to nobody else. What is before
 // first it has discarded.
 func (p *part) leased(now time.Time, first uint64) (n int) {
-	for _, entries := range [][]*entry{p.held, p.flying} {
-		for _, e := range entries {
-			if e.lease.After(now) && e.position >= first {
-				n++
-			}
+	for _, e := range p.inHand() {
+		if e.lease.After(now) && e.position >= first {
+			n++
 		}
 	}
 	return n
@@ -93,6 +90,7 @@ func (p *part) remove(e *entry) {
 	isIt := func(other *entry) bool { return other == e }
 	p.held = slices.DeleteFunc(p.held, isIt)
 	p.flying = slices.DeleteFunc(p.flying, isIt)
+	p.bad = slices.DeleteFunc(p.bad, isIt)
 	p.notify()
 }
 
@@ -160,15 +158,15 @@ func (l *ledger) take(e *entry) {
 // The own entries are in the stream still.
 func (l *ledger) letGo(partition int) (replies []string) {
 	p := &l.parts[partition]
-	for _, e := range p.held {
+	for _, e := range slices.Concat(p.held, p.bad) {
 		replies = append(replies, e.reply)
 		if e.own {
-			e.state, e.collection = stored, nil
+			e.state, e.data, e.collection = stored, nil, nil
 		} else {
 			delete(l.known, e.position)
 		}
 	}
-	p.held = nil
+	p.held, p.bad = nil, nil
 	p.notify()
 	l.doubt(partition)
 	return replies
@@ -178,6 +176,22 @@ func (l *ledger) letGo(partition int) (replies []string) {
 func (l *ledger) doubt(partition int) {
 	l.parts[partition].clear = false
 	l.parts[partition].seen = nil
+}
+
+// reject takes an entry that is held out of what can be taken.
+func (l *ledger) reject(e *entry, reason error) {
+	p := &l.parts[e.partition]
+	p.remove(e)
+	p.bad = append(p.bad, e)
+	e.state, e.reason = rejected, reason
+	e.points = e.from.points
+	_ = l.see(e) // it is not missing
+}
+
+// dismissed forgets an entry that was rejected.
+func (l *ledger) dismissed(e *entry) {
+	l.parts[e.partition].remove(e)
+	delete(l.known, e.position)
 }
 
 // see returns how many points of its producer should have come before an entry
@@ -233,6 +247,30 @@ func (l *ledger) miss(e *entry) {
 		clear(l.unacked)
 	}
 	l.unacked[e.position] = e.timestamp
+}
+
+// confirm notes that it has. It may be on its way to here once more.
+func (l *ledger) confirm(e *entry) {
+	if e.base == l.base {
+		delete(l.unacked, e.position)
+		l.acked[0][e.position] = e.timestamp
+	}
+}
+
+// age forgets what was acknowledged before it was called last.
+func (l *ledger) age() {
+	clear(l.acked[1])
+	l.acked[0], l.acked[1] = l.acked[1], l.acked[0]
+}
+
+// hasEnded returns when a message was stored that has ended.
+func (l *ledger) hasEnded(position uint64) (stored time.Time, ok bool) {
+	for _, ended := range []map[uint64]time.Time{l.unacked, l.acked[0], l.acked[1]} {
+		if stored, ok = ended[position]; ok {
+			return stored, true
+		}
+	}
+	return time.Time{}, false
 }
 
 // oldest returns the oldest entry that counts, nil if there is none.

@@ -35,6 +35,7 @@ type config struct {
 	takeover    time.Duration
 	temporality metric.TemporalitySelector
 	aggregation metric.AggregationSelector
+	inHand      int           // bytes of messages that a relay has in hand, all partitions together
 	longestPull time.Duration // a request for messages; a reader that stops waits for its end
 }
 
@@ -59,6 +60,7 @@ func defaultConfig() config {
 		takeover:    5 * time.Second,
 		temporality: metric.DefaultTemporalitySelector,
 		aggregation: metric.DefaultAggregationSelector,
+		inHand:      64 << 20,
 		longestPull: 500 * time.Millisecond,
 	}
 }

@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"errors"
 	"regexp"
 	"strconv"
 	"strings"
@@ -14,7 +15,8 @@ type origin struct {
 	producer string // who put it; empty if it does not say
 	number   uint64 // of the message among those of the producer in the partition
 	before   uint64 // points that the producer had stored there before
-	tells    bool   // number and before are known
+	points   int    // and that are in it
+	tells    bool   // number, before and points are known
 }
 
 // isID is what nuid makes: anybody may have written what is received.
@@ -28,10 +30,11 @@ func originOf(msg *nats.Msg) (o origin) {
 	}
 	o.producer = id[0]
 	number, errNumber := strconv.ParseUint(id[2], 10, 63)
-	points, _, ok := strings.Cut(msg.Header.Get(header), " ")
-	before, errBefore := strconv.ParseUint(points, 10, 53)
-	if ok && errNumber == nil && errBefore == nil {
-		o.number, o.before, o.tells = number, before, true
+	first, second, _ := strings.Cut(msg.Header.Get(header), " ")
+	before, errBefore := strconv.ParseUint(first, 10, 53)
+	points, errPoints := strconv.ParseUint(second, 10, 31)
+	if errors.Join(errNumber, errBefore, errPoints) == nil {
+		o.number, o.before, o.points, o.tells = number, before, int(points), true
 	}
 	return o
 }

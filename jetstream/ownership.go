@@ -45,7 +45,7 @@ func (r *reader) check(ctx context.Context) error {
 	if r.base != q.ledger.base {
 		return errRemade
 	}
-	if p := r.part(); all <= p.leased(time.Now(), first)+len(r.bad) {
+	if p := r.part(); all <= p.leased(time.Now(), first) {
 		p.clear = true
 		q.signal()
 	}

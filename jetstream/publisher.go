@@ -39,11 +39,13 @@ type publisher struct {
 	id     string                   // of the producer, the first part of all message ids
 	tells  bool                     // its messages have the header
 	follow func(*natsjs.StreamInfo) // called when the stream has been found, without a lock
+	sealed <-chan struct{}          // if closed, nothing is repeated; nil: never
 
 	finding chan struct{} // capacity 1: holds a value while the stream is looked for
 
 	mu     sync.Mutex
 	stream natsjs.Stream // nil until it has been found
+	asked  time.Time     // when it was looked for last, and there was an answer
 	wrong  error         // the stream that was found last cannot be used
 	lanes  []*lane       // one for each partition; fixed when the stream is found
 }
@@ -60,7 +62,7 @@ func (p *publisher) find(ctx context.Context) error {
 		if err == nil || !isPassing(err) {
 			return err
 		}
-		if ended := sleep(ctx, pause); ended != nil {
+		if ended := p.sleep(ctx, pause); ended != nil {
 			return fmt.Errorf("%w: %w", ended, err)
 		}
 	}
@@ -69,12 +71,18 @@ func (p *publisher) find(ctx context.Context) error {
 
 // findAgain looks whether the stream is there, and makes it if it has to and
 // may. A request that meets a change of leaders is not answered, so it has
-// a deadline of its own.
+// a deadline of its own. Whoever waits while somebody else begins to look has that
+// answer.
 func (p *publisher) findAgain(ctx context.Context) error {
+	called := time.Now()
 	if err := acquire(ctx, p.finding); err != nil {
 		return err
 	}
 	defer release(p.finding)
+	if p.hasAskedSince(called) {
+		return nil
+	}
+	begun := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	s, partitions, err := findStream(ctx, p.js, p.config, p.partitions())
@@ -93,11 +101,34 @@ func (p *publisher) findAgain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.stream = s
+	p.stream, p.asked = s, begun
 	for i := len(p.lanes); i < partitions; i++ {
 		p.lanes = append(p.lanes, &lane{partition: i, busy: make(chan struct{}, 1)})
 	}
 	return nil
+}
+
+// hasAskedSince reports whether the stream was found, and looked for after an
+// instant.
+func (p *publisher) hasAskedSince(t time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.wrong == nil && p.asked.After(t)
+}
+
+// sleep waits for d, or returns queue.ErrClosed once the queue is sealed, or the
+// error of ctx.
+func (p *publisher) sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-p.sealed:
+		return queue.ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // isFound reports whether there is a stream to publish to, as far as is known.
@@ -131,18 +162,26 @@ func (p *publisher) lane(resource uint64) *lane {
 // pack makes messages of a collection that the server can take, which must be
 // known, so it finds the stream first.
 func (p *publisher) pack(ctx context.Context, rm *metricdata.ResourceMetrics) (*parcel, error) {
-	if err := p.find(ctx); err != nil {
-		return nil, p.failed(ctx, err)
+	if err := p.find(ctx); err != nil { // no fault of the collection
+		return nil, p.failed(ctx, temporary{err})
 	}
 	most := int(p.js.Conn().MaxPayload())
 	parcel, err := pack(rm, max(most-headerRoom, most/2))
 	return parcel, p.config.inStream(err)
 }
 
+// An ack is where the stream has a record.
+type ack struct {
+	partition int
+	sequence  uint64
+	id        string
+	again     bool // it was told of in an earlier call
+}
+
 // send publishes what is in a parcel, and calls stored for each record that the
-// stream has acknowledged, with the lane still taken; again says that it did for
-// an earlier call. It repeats what may succeed until ctx ends.
-func (p *publisher) send(ctx context.Context, parcel *parcel, stored func(l *lane, r record, ack *natsjs.PubAck, again bool)) error {
+// stream has acknowledged, with the lane still taken. It repeats what may succeed
+// until ctx ends.
+func (p *publisher) send(ctx context.Context, parcel *parcel, stored func(record, ack)) error {
 	l := p.lane(parcel.resource)
 	if err := acquire(ctx, l.busy); err != nil {
 		return err
@@ -151,7 +190,7 @@ func (p *publisher) send(ctx context.Context, parcel *parcel, stored func(l *lan
 	var ids []string
 	for _, r := range parcel.records {
 		id, counted := l.identify(p.id, r.data)
-		ack, err := p.publish(ctx, l, r, id)
+		answer, err := p.publish(ctx, l, r, id)
 		if err != nil {
 			for i, id := range ids {
 				l.doubt(id, parcel.records[i].data, true)
@@ -159,16 +198,16 @@ func (p *publisher) send(ctx context.Context, parcel *parcel, stored func(l *lan
 			return p.failed(ctx, err)
 		}
 		ids = append(ids, id)
-		if !ack.Duplicate {
-			if ack.Sequence <= l.last {
+		if !answer.Duplicate {
+			if answer.Sequence <= l.last {
 				_ = p.findAgain(ctx) // the stream is another one
 			}
-			l.last = ack.Sequence
+			l.last = answer.Sequence
 		}
 		if !counted {
 			l.stored += uint64(r.points)
 		}
-		stored(l, r, ack, counted)
+		stored(r, ack{partition: l.partition, sequence: answer.Sequence, id: id, again: counted})
 	}
 	return nil
 }
@@ -182,7 +221,7 @@ func (p *publisher) failed(ctx context.Context, err error) error {
 		err = fmt.Errorf("%w: %w", queue.ErrFull, err)
 	}
 	err = p.config.inStream(err)
-	if isPassing(err) || isFull(err) {
+	if isPassing(err) || isFull(err) || errors.As(err, new(temporary)) {
 		return temporary{err}
 	}
 	for _, mended := range []error{ErrNoStream, ErrMismatch, nats.ErrMaxPayload} { // by somebody, or by packing it again
@@ -211,12 +250,12 @@ func (p *publisher) publish(ctx context.Context, l *lane, r record, id string) (
 		if isFull(err) || !isPassing(err) || errors.Is(err, ErrPermission) {
 			return nil, err
 		}
-		if ended := sleep(ctx, pause); ended != nil {
+		if ended := p.sleep(ctx, pause); ended != nil {
 			return nil, fmt.Errorf("%w: %w", ended, err)
 		}
 		if errors.Is(err, nats.ErrNoResponders) || errors.Is(err, natsjs.ErrNoStreamResponse) {
 			if err := p.findAgain(ctx); err != nil && !isPassing(err) {
-				return nil, err
+				return nil, temporary{err}
 			}
 		}
 	}

@@ -120,7 +120,7 @@ func (p *pull) close() (replies []string, pin string) {
 		if msg == nil || err != nil {
 			break
 		}
-		replies, pin = append(replies, msg.Reply), msg.Header.Get(headerPin)
+		replies, pin = append(replies, msg.Reply), pinOf(msg)
 	}
 	_ = p.sub.Unsubscribe()
 	return replies, pin

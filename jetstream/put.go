@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	natsjs "github.com/nats-io/nats.go/jetstream"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/asyncmetric/asyncmetric/batch"
@@ -38,10 +37,10 @@ func (q *Queue) Put(ctx context.Context, rm *metricdata.ResourceMetrics) error {
 		return err
 	}
 	left := batch.Points(rm) - p.unfit
-	err = q.publisher.send(ctx, p, func(l *lane, r record, ack *natsjs.PubAck, again bool) {
+	err = q.publisher.send(ctx, p, func(r record, a ack) {
 		left -= r.points
-		if !again {
-			q.stored(l, r, ack)
+		if !a.again {
+			q.stored(r, a)
 		}
 	})
 	if isFull(err) {
@@ -89,11 +88,15 @@ func (q *Queue) endPut() {
 
 // stored counts a record that the stream has acknowledged. The lane is the
 // caller's.
-func (q *Queue) stored(l *lane, r record, ack *natsjs.PubAck) {
+func (q *Queue) stored(r record, a ack) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	ledger := &q.ledger
-	position := ledger.base + ack.Sequence
+	position := ledger.base + a.sequence
+	if known := ledger.known[position]; known != nil && known.id != a.id {
+		q.forget(q.created) // the stream has lost what was there
+		position = ledger.base + a.sequence
+	}
 	ledger.last = max(ledger.last, position)
 	if q.config.publishOnly {
 		ledger.stats.Accepted += uint64(r.points)
@@ -105,7 +108,7 @@ func (q *Queue) stored(l *lane, r record, ack *natsjs.PubAck) {
 		return
 	}
 	e := &entry{
-		queue: q, position: position, partition: l.partition, points: r.points, accepted: time.Now(), own: true,
+		queue: q, position: position, id: a.id, partition: a.partition, points: r.points, accepted: time.Now(), own: true,
 	}
 	ledger.known[position] = e
 	ledger.enlist(e)

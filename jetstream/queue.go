@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -18,9 +19,9 @@ import (
 // Each partition that is this relay's share has a reader, a goroutine that owns
 // its consumer and receives what the server sends. One goroutine, the roster,
 // starts and stops the readers as relays come and go, and one tells the others of
-// this relay; the keeper extends the time of what is held and looks for what
-// others have ended. Open starts these three, and Close waits for them, and the
-// roster for the readers. With [PublishOnly] there are none. No lock is held while anything is
+// this relay; the keeper extends the time of what is in hand, with a goroutine for
+// each partition while that takes, and one looks for what others have ended. Open
+// starts these four, and Close waits for them, and the roster for the readers. With [PublishOnly] there are none. No lock is held while anything is
 // sent, received, encoded or waited for, or a function of the observer called.
 type Queue struct {
 	js        natsjs.JetStream
@@ -30,7 +31,8 @@ type Queue struct {
 
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
-	running sync.WaitGroup // the roster, its announcements, and the keeper
+	running sync.WaitGroup // all goroutines but the readers
+	sealing chan struct{}  // closed by Seal
 	closing sync.Once
 
 	mu       sync.Mutex
@@ -63,14 +65,16 @@ func Open(ctx context.Context, js natsjs.JetStream, opts ...Option) (*Queue, err
 	if js == nil {
 		return nil, invalid("JetStream is nil")
 	}
-	q := &Queue{js: js, config: c, ready: make(chan struct{}, 1), arrival: make(chan struct{})}
+	q := &Queue{
+		js: js, config: c, ready: make(chan struct{}, 1), arrival: make(chan struct{}), sealing: make(chan struct{}),
+	}
 	q.publisher = newPublisher(js, &q.config)
 	if err := q.publisher.find(ctx); err != nil {
 		return nil, c.inStream(err)
 	}
 	info := q.publisher.found().CachedInfo()
 	q.created, q.discards = info.Created, overflowOf(info) == queue.DropOldest
-	q.publisher.follow, q.publisher.tells = q.follow, c.publishOnly
+	q.publisher.follow, q.publisher.tells, q.publisher.sealed = q.follow, c.publishOnly, q.sealing
 	q.ledger = newLedger(q.publisher.partitions())
 	q.ctx, q.cancel = context.WithCancel(context.Background())
 	if c.publishOnly {
@@ -79,8 +83,8 @@ func Open(ctx context.Context, js natsjs.JetStream, opts ...Option) (*Queue, err
 	if q.config.takeover, err = takeoverOf(ctx, js, &c); err != nil {
 		return nil, c.inStream(err)
 	}
-	if err := makeDeadStream(ctx, js, &q.config); err != nil {
-		return nil, c.inStream(err)
+	if err := makeDeadStream(ctx, js, &q.config, info); err != nil {
+		q.fail(fmt.Errorf("making the stream for dead letters: %w", err)) // it is tried again when there is one
 	}
 	r, err := newRoster(q)
 	if err != nil {
@@ -89,6 +93,7 @@ func Open(ctx context.Context, js natsjs.JetStream, opts ...Option) (*Queue, err
 	q.running.Go(r.run)
 	q.running.Go(r.announce)
 	q.running.Go(q.keep)
+	q.running.Go(q.watch)
 	return q, nil
 }
 
@@ -148,8 +153,19 @@ func (q *Queue) Durable() bool { return true }
 func (q *Queue) Seal() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.sealed = true
+	if !q.sealed {
+		q.sealed = true
+		close(q.sealing)
+	}
 	q.signal()
+}
+
+// hasDone reports whether a queue that is sealed has nothing of its own to wait
+// for: others may have its partitions.
+func (q *Queue) hasDone() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.sealed && q.putting == 0 && q.ledger.waiting == 0
 }
 
 // Close implements [queue.Queue]. What has been received and not settled is

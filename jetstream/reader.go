@@ -10,6 +10,9 @@ import (
 	natsjs "github.com/nats-io/nats.go/jetstream"
 )
 
+// usualSize is how large a message is taken to be before one has come.
+const usualSize = 64 << 10
+
 // checkInterval is how often a reader asks the server whether all that others
 // had in their hands has come to it.
 const checkInterval = 100 * time.Millisecond
@@ -24,13 +27,13 @@ type reader struct {
 
 	// Owned by the goroutine.
 	consumer  natsjs.Consumer
-	base      uint64              // of the stream that read is about
-	asked     time.Time           // when the last request was sent
-	delivered uint64              // the consumer's number of the last message
-	pin       string              // what the server calls the one who gets the messages
-	largest   int                 // data points of a message; 0 if none has come
-	bad       map[uint64]struct{} // positions of dead letters that could not be set aside
-	failed    time.Time           // when one could not
+	base      uint64    // of the stream that read is about
+	asked     time.Time // when the last request was sent
+	delivered uint64    // the consumer's number of the last message
+	pin       string    // what the server calls the one who gets the messages
+	largest   int       // bytes of a message; 0 if none has come
+	failed    time.Time // when a dead letter could not be set aside
+	remade    bool      // it has received what contradicts what is known
 	trouble   trouble
 }
 
@@ -45,6 +48,7 @@ func (r *reader) run(ctx context.Context) {
 		if time.Since(began) > time.Second {
 			pause = checkInterval
 		}
+		r.remade = errors.Is(err, errRemade)
 		if r.trouble.isNews(err, time.Now()) {
 			r.queue.fail(fmt.Errorf("partition %d: %w", r.partition, err))
 		}
@@ -58,8 +62,7 @@ func (r *reader) read(ctx context.Context) error {
 	if err := r.find(ctx); err != nil {
 		return err
 	}
-	r.pin, r.delivered, r.bad = "", 0, make(map[uint64]struct{})
-	r.largest = 0
+	r.pin, r.delivered, r.largest = "", 0, 0
 	defer r.giveBack()
 	for {
 		room, err := r.awaitRoom(ctx)
@@ -92,10 +95,11 @@ func (r *reader) pull(ctx context.Context, room int) error {
 		case err != nil && !errors.Is(err, errPullEnded):
 			return err
 		case msg != nil:
-			if err := r.receive(ctx, msg, p.sent.Add(q.config.lease())); err != nil {
+			if err := r.receive(msg, p.sent.Add(q.config.lease())); err != nil {
 				return err
 			}
 		}
+		r.setAside(ctx)
 		if p.isDrained() {
 			if err := r.check(ctx); err != nil {
 				return err
@@ -124,6 +128,7 @@ func (r *reader) awaitRoom(ctx context.Context) (room int, err error) {
 		if room = r.room(); room > 0 {
 			return room, nil
 		}
+		r.setAside(ctx)
 		if err := r.check(ctx); err != nil {
 			return 0, err
 		}
@@ -146,12 +151,14 @@ func (r *reader) room() int {
 	r.queue.mu.Lock()
 	defer r.queue.mu.Unlock()
 	most := windowOf(r.consumer)
-	inHand, points := r.part().inHand()
-	left := maxPoints - points
-	switch {
-	case inHand == 0 || inHand <= most*3/4 && left > 0:
-		return min(most-inHand, 1+left/cmp.Or(r.largest, maxPoints/8))
-	case isPinned(r.consumer) && inHand < 2*most && left > -maxPoints && time.Since(r.asked) > r.queue.config.takeover/4:
+	entries, left := r.part().inHand(), r.queue.config.inHand/len(r.queue.ledger.parts)
+	for _, e := range entries {
+		left -= e.size
+	}
+	switch n := len(entries); {
+	case n == 0 || n <= most*3/4 && left > 0:
+		return min(most-n, 1+left/cmp.Or(r.largest, usualSize))
+	case isPinned(r.consumer) && n < 2*most && time.Since(r.asked) > r.queue.config.takeover/4:
 		return 1
 	default:
 		return 0
@@ -165,6 +172,9 @@ func (r *reader) find(ctx context.Context) (err error) {
 		return err
 	}
 	q.mu.Lock()
+	if r.remade && r.base == q.ledger.base { // the server believes that it is the same
+		q.forget(q.created)
+	}
 	r.base = q.ledger.base
 	q.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)

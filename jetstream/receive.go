@@ -1,7 +1,6 @@
 package jetstream
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -12,13 +11,18 @@ import (
 	"github.com/asyncmetric/asyncmetric/spool/frame"
 )
 
-// errRemade says that a message is of another stream of the same name than the
-// one that is known, which somebody has deleted.
-var errRemade = errors.New("the stream has been made again")
+var (
+	// errRemade says that a message is of another stream of the same name than
+	// the one that is known: somebody has deleted that, or it has lost what it had.
+	errRemade = errors.New("the stream has been made again")
+
+	// errBehind says that the consumer counts from an earlier number on: the server
+	// that leads it does not know what the one before had done last.
+	errBehind = errors.New("the consumer is behind")
+)
 
 // receive enters a message that the server gives to nobody else before lease.
-// Its error is errRemade.
-func (r *reader) receive(ctx context.Context, msg *nats.Msg, lease time.Time) error {
+func (r *reader) receive(msg *nats.Msg, lease time.Time) error {
 	q := r.queue
 	meta, err := msg.Metadata()
 	if err != nil {
@@ -26,28 +30,22 @@ func (r *reader) receive(ctx context.Context, msg *nats.Msg, lease time.Time) er
 		return nil
 	}
 	if meta.Sequence.Consumer <= r.delivered {
-		return errRemade
+		return errBehind
 	}
-	r.delivered = meta.Sequence.Consumer
-	if pin := msg.Header.Get(headerPin); pin != r.pin {
-		r.pin = pin
-		q.mu.Lock()
-		q.ledger.doubt(r.partition)
-		q.mu.Unlock()
+	pin := pinOf(msg)
+	if isPinned(r.consumer) && (pin != r.pin || meta.Sequence.Consumer != r.delivered+1) {
+		q.doubt(r.partition) // others had it, or something that was sent did not come
 	}
+	r.pin, r.delivered = pin, meta.Sequence.Consumer
 	e := &entry{
-		queue: q, partition: r.partition, base: r.base, position: r.base + meta.Sequence.Stream, from: originOf(msg),
-		accepted: meta.Timestamp, timestamp: meta.Timestamp, reply: msg.Reply, lease: lease,
+		queue: q, partition: r.partition, base: r.base, position: r.base + meta.Sequence.Stream,
+		id: msg.Header.Get(nats.MsgIdHdr), from: originOf(msg), accepted: meta.Timestamp, timestamp: meta.Timestamp,
+		reply: msg.Reply, lease: lease, data: msg.Data, size: len(msg.Data),
 	}
+	r.largest = max(r.largest, e.size)
 	if known, err := q.renew(e); known || err != nil {
 		return err
 	}
-	if e.collection, err = frame.DecodeCollection(msg.Data, maxData); err != nil {
-		r.setAside(ctx, e, msg, err)
-		return nil
-	}
-	e.points = batch.Points(e.collection)
-	r.largest = max(r.largest, e.points)
 	entered, err := q.enter(e)
 	if err == nil && !entered {
 		q.dismiss(e)
@@ -58,22 +56,30 @@ func (r *reader) receive(ctx context.Context, msg *nats.Msg, lease time.Time) er
 // headerPin is how the server calls the client to which a consumer is pinned.
 const headerPin = "Nats-Pin-Id"
 
+// pinOf returns the pin that the server has given to a message: its header is
+// behind those of whoever published it.
+func pinOf(msg *nats.Msg) string {
+	pins := msg.Header.Values(headerPin)
+	if len(pins) == 0 {
+		return ""
+	}
+	return pins[len(pins)-1]
+}
+
+// doubt notes that others may have something of a partition.
+func (q *Queue) doubt(partition int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ledger.doubt(partition)
+}
+
 // dismiss acknowledges a message that has ended before.
 func (q *Queue) dismiss(e *entry) {
 	if err := q.ack(e.reply); err != nil {
 		q.fail(fmt.Errorf("acknowledging the message at position %d, which has ended: %w", e.position, err))
 		return
 	}
-	q.acked(e)
-}
-
-// acked forgets that an end may not have been acknowledged.
-func (q *Queue) acked(e *entry) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if e.base == q.ledger.base {
-		delete(q.ledger.unacked, e.position)
-	}
+	q.confirm(e)
 }
 
 // renew notes that a message was received once more that is in hand, and reports
@@ -84,6 +90,7 @@ func (q *Queue) renew(again *entry) (bool, error) {
 	if again.base != q.ledger.base {
 		return false, errRemade
 	}
+	q.ledger.parts[again.partition].silent = false
 	e := q.ledger.known[again.position]
 	switch {
 	case e == nil || e.state == stored:
@@ -96,7 +103,7 @@ func (q *Queue) renew(again *entry) (bool, error) {
 }
 
 // enter makes a message one that can be taken. It returns false if it has ended
-// before, or has no data points.
+// before.
 func (q *Queue) enter(e *entry) (bool, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -104,26 +111,26 @@ func (q *Queue) enter(e *entry) (bool, error) {
 	if e.base != l.base {
 		return false, errRemade
 	}
-	if stored, ok := l.unacked[e.position]; ok {
+	if stored, ok := l.hasEnded(e.position); ok {
 		if !stored.Equal(e.timestamp) {
 			return false, errRemade
 		}
 		return false, nil
 	}
-	mine := e.from.producer == q.publisher.id
-	switch known := l.known[e.position]; {
-	case known != nil && !mine:
-		return false, errRemade
-	case known != nil:
+	known := l.known[e.position]
+	if known != nil {
+		if known.id != e.id {
+			return false, errRemade
+		}
 		known.receive(e)
 		e = known
-	case e.points == 0 || mine && e.position < l.gone:
-		return false, nil
-	case mine:
-		e.own = true
-		l.early[e.position] = struct{}{}
-		l.last = max(l.last, e.position)
-		l.enlist(e)
+	} else if e.from.producer == q.publisher.id {
+		if e.position < l.gone {
+			return false, nil
+		}
+		if !q.claim(e) {
+			return false, nil
+		}
 	}
 	l.hold(e)
 	if l.parts[e.partition].clear {
@@ -132,8 +139,24 @@ func (q *Queue) enter(e *entry) (bool, error) {
 	return true, nil
 }
 
+// claim makes a message that this Queue has put an own one, where Put does not
+// know yet that it is stored. The caller holds the lock; it is a small thing to
+// decode, and happens rarely.
+func (q *Queue) claim(e *entry) bool {
+	rm, err := frame.DecodeCollection(e.data, maxData)
+	if err != nil {
+		return false
+	}
+	e.own, e.points = true, batch.Points(rm)
+	e.collection, e.data = rm, nil
+	q.ledger.early[e.position] = struct{}{}
+	q.ledger.last = max(q.ledger.last, e.position)
+	q.ledger.enlist(e)
+	return true
+}
+
 // receive takes over what came with a message that this Queue has put.
 func (e *entry) receive(from *entry) {
-	e.base, e.reply, e.lease, e.collection = from.base, from.reply, from.lease, from.collection
-	e.timestamp, e.from = from.timestamp, from.from
+	e.base, e.reply, e.lease, e.timestamp = from.base, from.reply, from.lease, from.timestamp
+	e.data, e.size, e.from = from.data, from.size, from.from
 }

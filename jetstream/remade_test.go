@@ -94,9 +94,9 @@ func TestWhatWasBeforeHidesNothingInAStreamThatWasMadeAgain(t *testing.T) {
 	p, err := q.publisher.pack(t.Context(), ofProcess(0, 3, 777))
 	require.NoError(t, err)
 	var e queue.Entry
-	err = q.publisher.send(t.Context(), p, func(l *lane, r record, ack *natsjs.PubAck, _ bool) {
+	err = q.publisher.send(t.Context(), p, func(r record, a ack) {
 		e = take(t, q)
-		q.stored(l, r, ack)
+		q.stored(r, a)
 	})
 	require.NoError(t, err)
 	assert.Equal(t, int64(777), metrictest.Value(e.Collection()))
@@ -178,10 +178,7 @@ func TestDeadLettersOfBothStreamsAreKept(t *testing.T) {
 	for _, letter := range []string{"one", "two"} {
 		_, err := js.Publish(t.Context(), "asyncmetric.part.0", []byte(letter))
 		require.NoError(t, err)
-		eventually(t, func() bool {
-			b, err := q.Backlog(t.Context())
-			return err == nil && b.Messages == 0
-		}, "it is set aside")
+		awaitEmpty(t, q)
 		require.NoError(t, js.DeleteStream(t.Context(), "ASYNCMETRIC"))
 		require.NoError(t, newExporter(t, js, WithPartitions(1)).publisher.find(t.Context()))
 	}

@@ -31,6 +31,8 @@ type roster struct {
 	readers map[int]*reader      // by partition
 	heard   chan *nats.Msg
 	sub     *nats.Subscription
+
+	announced chan struct{} // closed when announce has ended
 }
 
 // newRoster listens to the others already: they answer who is new.
@@ -41,41 +43,54 @@ func newRoster(q *Queue) (*roster, error) {
 		others:  make(map[string]time.Time),
 		readers: make(map[int]*reader),
 		heard:   make(chan *nats.Msg, 256),
+
+		announced: make(chan struct{}),
 	}
 	var err error
 	r.sub, err = q.js.Conn().ChanSubscribe(q.config.relaysSubject(), r.heard)
 	return r, err
 }
 
-// run is the goroutine.
+// run is the goroutine. After Seal, readers stop as soon as nothing that this
+// queue has put waits any more, so that others go on even if a delivery under way
+// takes its time.
 func (r *roster) run() {
 	ctx := r.queue.ctx
 	defer func() { _ = r.sub.Unsubscribe() }()
 	tick := time.NewTicker(r.queue.config.takeover / 8)
 	defer tick.Stop()
-	defer r.say(bye)
-	defer r.keepReaders(ctx, func(int) bool { return false })
-	for {
+	sealing := r.queue.sealing
+	for !r.hasDone() {
 		r.keepReaders(ctx, r.share())
 		select {
 		case <-ctx.Done():
-			return
+		case <-sealing:
+			sealing = nil // once is enough
 		case <-tick.C:
 			r.forget(time.Now())
 		case msg := <-r.heard:
 			r.hear(string(msg.Data))
 		}
 	}
+	r.keepReaders(ctx, func(int) bool { return false })
+	<-r.announced
+	r.say(bye)
 }
+
+func (r *roster) hasDone() bool { return r.queue.ctx.Err() != nil || r.queue.hasDone() }
 
 // announce is a goroutine of its own: the other one may have to wait for readers.
 func (r *roster) announce() {
+	defer close(r.announced)
 	tick := time.NewTicker(r.queue.config.takeover / 8)
 	defer tick.Stop()
-	for r.queue.ctx.Err() == nil {
+	sealing := r.queue.sealing
+	for !r.hasDone() {
 		r.say(here)
 		select {
 		case <-r.queue.ctx.Done():
+		case <-sealing:
+			sealing = nil
 		case <-tick.C:
 		}
 	}

@@ -41,10 +41,7 @@ func TestAnEndThatIsNotAcknowledgedIsNotDeliveredAgain(t *testing.T) {
 		require.Equal(t, i+1, metrictest.Value(e.Collection()))
 		require.NoError(t, e.Settle(3, 0))
 	}
-	eventually(t, func() bool {
-		b, err := q.Backlog(t.Context())
-		return err == nil && b.Messages == 0
-	}, "it was acknowledged in the end")
+	awaitEmpty(t, q)
 	assert.Equal(t, uint64(9), q.Stats().Exported)
 }
 
@@ -61,7 +58,9 @@ func TestWhatHasEndedIsKnownUntilThatIsAcknowledged(t *testing.T) {
 		require.NoError(t, err)
 		require.False(t, entered)
 	}
-	q.acked(e)
+	q.confirm(e)
+	q.age()
+	q.age()
 	entered, err := q.enter(e)
 	require.NoError(t, err)
 	require.True(t, entered)
@@ -100,23 +99,25 @@ func TestAnIdleRelayThatLeavesHoldsUpNobody(t *testing.T) {
 }
 
 func TestWhatIsInHandIsBounded(t *testing.T) {
-	const n = 40
+	const n, bound = 40, 100 << 10
 	url := startServer(t, nil).ClientURL()
 	app := newExporter(t, connect(t, url), WithPartitions(1))
-	const points = maxPoints / 10
-	for i := range n {
-		require.NoError(t, app.Export(t.Context(), ofProcess(0, points, int64(i))))
+	for range n {
+		require.NoError(t, app.Export(t.Context(), incompressible(200))) // 9 kB
 	}
-	q, _ := open(t, connect(t, url), quick)
-	largest := 0
+	q, _ := open(t, connect(t, url), quick, optionFunc(func(c *config) { c.inHand = bound }))
+	largest, size := 0, 0
 	for range n {
 		e := take(t, q)
+		inHand := 0
 		q.mu.Lock()
-		_, inHand := q.ledger.parts[0].inHand()
+		for _, e := range q.ledger.parts[0].inHand() {
+			inHand += e.size
+		}
 		q.mu.Unlock()
-		largest = max(largest, inHand)
-		require.NoError(t, e.Settle(points, 0))
+		largest, size = max(largest, inHand), max(size, e.(*entry).size)
+		require.NoError(t, e.Settle(200, 0))
 	}
-	assert.LessOrEqual(t, largest, maxPoints+points)
-	assert.Greater(t, largest, maxPoints/2, "and it is used")
+	assert.LessOrEqual(t, largest, bound+size)
+	assert.Greater(t, largest, bound/2, "and it is used")
 }

@@ -26,10 +26,6 @@ const group = "relays"
 // it is pinned.
 const window = 64
 
-// maxPoints is how many data points of a partition a relay has in hand, some 20
-// MB; a message more than that.
-const maxPoints = 100_000
-
 func (c *config) partSubject(p int) string { return c.subject + ".part." + strconv.Itoa(p) }
 func (c *config) deadSubject() string      { return c.subject + ".dead" }
 func (c *config) relaysSubject() string    { return c.subject + ".relays" }
@@ -131,9 +127,10 @@ func overflowOf(info *natsjs.StreamInfo) queue.Overflow {
 	return queue.DropNewest
 }
 
-// makeDeadStream makes the stream for dead letters, if it may and has to. Where
-// it is missing, a dead letter is reported, and its message stays where it is.
-func makeDeadStream(ctx context.Context, js natsjs.JetStream, c *config) error {
+// makeDeadStream makes the stream for dead letters, if it may and has to, as safe
+// as the one that they are of. Where it is missing, a dead letter is reported, and
+// its message stays where it is.
+func makeDeadStream(ctx context.Context, js natsjs.JetStream, c *config, of *natsjs.StreamInfo) error {
 	_, err := js.Stream(ctx, c.deadStream())
 	if c.existing || !errors.Is(err, natsjs.ErrStreamNotFound) {
 		return nil
@@ -144,8 +141,8 @@ func makeDeadStream(ctx context.Context, js natsjs.JetStream, c *config) error {
 		Subjects:    []string{c.deadSubject()},
 		Discard:     natsjs.DiscardOld,
 		MaxBytes:    maxDeadBytes,
-		Storage:     c.storage,
-		Replicas:    max(c.replicas, 1),
+		Storage:     of.Config.Storage,
+		Replicas:    of.Config.Replicas,
 	})
 	if errors.Is(err, natsjs.ErrStreamNameAlreadyInUse) {
 		return nil
@@ -204,6 +201,12 @@ func (c *config) checkConsumer(consumer natsjs.Consumer, p int) error {
 		return wrong("the acknowledgements", has.AckPolicy, natsjs.AckExplicitPolicy)
 	case has.AckWait != c.takeover:
 		return wrong("the time for an acknowledgement", has.AckWait, c.takeover)
+	case has.MaxDeliver > 0:
+		return wrong("deliveries", has.MaxDeliver, -1)
+	case has.DeliverPolicy != natsjs.DeliverAllPolicy:
+		return wrong("the policy of delivery", has.DeliverPolicy, natsjs.DeliverAllPolicy)
+	case isPinned(consumer) && !slices.Contains(has.PriorityGroups, group):
+		return wrong("the groups", has.PriorityGroups, []string{group})
 	case !isPinned(consumer) && has.MaxAckPending != 1:
 		return wrong("no pinned clients, and messages in flight", has.MaxAckPending, 1)
 	}

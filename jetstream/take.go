@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,7 +9,9 @@ import (
 
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
+	"github.com/asyncmetric/asyncmetric/batch"
 	"github.com/asyncmetric/asyncmetric/queue"
+	"github.com/asyncmetric/asyncmetric/spool/frame"
 )
 
 // arrivalTime is how long Take waits for what this Queue has put to come back
@@ -45,24 +48,69 @@ func (q *Queue) Take(ctx context.Context, want func(*metricdata.ResourceMetrics)
 }
 
 // tryTake is Take, but returns what to wait for where something has to arrive.
-func (q *Queue) tryTake(want func(*metricdata.ResourceMetrics) bool) (_ queue.Entry, arrival <-chan struct{}, _ error) {
+func (q *Queue) tryTake(want func(*metricdata.ResourceMetrics) bool) (queue.Entry, <-chan struct{}, error) {
+	for {
+		taken, next, arrival, err := q.takeDecoded(want)
+		switch {
+		case taken != nil:
+			return taken, nil, nil
+		case next == nil:
+			return nil, arrival, err
+		}
+		q.decode(next)
+	}
+}
+
+// takeDecoded takes the next entry. If it is not decoded yet, which takes time, it
+// returns it as next; if one has to arrive, what to wait for.
+func (q *Queue) takeDecoded(want func(*metricdata.ResourceMetrics) bool) (taken, next *entry, arrival <-chan struct{}, _ error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	e, err := q.next()
 	switch {
 	case errors.Is(err, queue.ErrEmpty) && q.ledger.waiting > 0:
-		return nil, q.arrival, nil
+		return nil, nil, q.arrival, nil
 	case err != nil:
-		return nil, nil, err
+		return nil, nil, nil, err
+	case e.collection == nil:
+		return nil, e, nil, nil
 	case want != nil && !want(e.collection):
-		return nil, nil, queue.ErrDeclined
+		return nil, nil, nil, queue.ErrDeclined
 	}
 	if missing := q.ledger.see(e); missing > 0 {
 		q.ledger.refuse(missing)
 		q.noteDrop(missing, queue.ReasonOverflow, errOverflow)
 	}
 	q.ledger.take(e)
-	return e, nil, nil
+	return e, nil, nil, nil
+}
+
+// decode decodes an entry that is held, or rejects it: its reader sets it aside
+// then.
+func (q *Queue) decode(e *entry) {
+	q.mu.Lock()
+	data := e.data
+	q.mu.Unlock()
+	rm, err := frame.DecodeCollection(data, maxData)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if e.state != held || e.data == nil {
+		return // somebody else has, or it was let go
+	}
+	points := 0
+	if err == nil {
+		points = batch.Points(rm)
+	}
+	switch {
+	case e.own && points == e.points, !e.own && points > 0:
+		e.collection, e.data, e.points = rm, nil, points
+	case e.own:
+		q.noteDrop(e.points, queue.ReasonCorrupt, cmp.Or(err, ErrLost))
+		q.ledger.end(e, 0, e.points)
+		q.ledger.miss(e)
+	default:
+		q.ledger.reject(e, err)
+	}
 }
 
 // next returns the entry to hand out. The caller holds the lock.
@@ -93,12 +141,34 @@ func (q *Queue) settle(e *entry, exported, dropped int) error {
 	if err != nil || reply == "" {
 		return err
 	}
-	if err := q.ack(reply); err != nil {
+	err = errSilent
+	if q.isSilent(e.partition) {
+		_ = q.js.Conn().Publish(reply, positive) // there may be many, and each would wait
+	} else {
+		err = q.ack(reply)
+	}
+	if err != nil {
 		q.nak(q.stop(e))
 		return q.config.inStream(fmt.Errorf("acknowledging the message at position %d, it may be delivered again: %w", e.position, err))
 	}
-	q.acked(e)
+	q.confirm(e)
 	return nil
+}
+
+var errSilent = errors.New("the one before was not confirmed")
+
+func (q *Queue) isSilent(partition int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.ledger.parts[partition].silent
+}
+
+// confirm notes that an end was acknowledged.
+func (q *Queue) confirm(e *entry) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ledger.confirm(e)
+	q.ledger.parts[e.partition].silent = false
 }
 
 // stop lets go of a partition, of which an end could not be acknowledged: who
@@ -109,6 +179,7 @@ func (q *Queue) stop(e *entry) (replies []string) {
 	defer q.mu.Unlock()
 	if e.base == q.ledger.base {
 		replies = q.ledger.letGo(e.partition)
+		q.ledger.parts[e.partition].silent = true
 	}
 	return replies
 }
@@ -135,20 +206,23 @@ func (q *Queue) endTaken(e *entry, exported, dropped int) (reply string, err err
 }
 
 // ackTimeout is how long Settle waits for a server that does not answer, all
-// attempts together.
-const ackTimeout = 2 * time.Second
+// attempts together, and ackAttempt one of them.
+const (
+	ackTimeout = 2 * time.Second
+	ackAttempt = 500 * time.Millisecond
+)
+
+// positive is what acknowledges a message.
+var positive = []byte("+ACK")
 
 // ack acknowledges a message and waits for the server to confirm it.
 func (q *Queue) ack(reply string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), ackTimeout)
-	defer cancel()
+	end := time.Now().Add(ackTimeout)
 	for pause := 10 * time.Millisecond; ; pause *= 2 {
-		_, err := q.js.Conn().RequestWithContext(ctx, reply, []byte("+ACK"))
-		if err == nil || !isPassing(err) {
+		_, err := q.js.Conn().Request(reply, positive, ackAttempt)
+		if err == nil || !isPassing(err) || time.Now().Add(pause).After(end) {
 			return err
 		}
-		if ended := sleep(ctx, pause); ended != nil {
-			return err
-		}
+		_ = sleep(context.Background(), pause)
 	}
 }

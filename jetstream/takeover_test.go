@@ -101,7 +101,7 @@ func TestARelayThatWasCutOffDeliversNothingThatOthersHaveDelivered(t *testing.T)
 		require.NoError(t, e.Settle(e.Points(), 0))
 	}
 	line.mend()
-	cutOff.extend()
+	cutOff.extendPart(0)
 	handOver(t, app, 1, n, 1)
 	requireNothingOlder(t, n+1, cutOff, heir)
 	require.NoError(t, inFlight.Settle(inFlight.Points(), 0))
@@ -155,12 +155,12 @@ func TestATimeThatIsExtendedTooLateIsOver(t *testing.T) {
 	extended := make(chan struct{})
 	go func() {
 		defer close(extended)
-		q.extend()
+		q.extendPart(0)
 	}()
 	eventually(t, func() bool { return time.Now().After(over) }, "the time is over")
 	line.mend()
 	<-extended
-	q.extend()
+	q.extendPart(0)
 	assert.Equal(t, over, q.leaseOf(e))
 }
 

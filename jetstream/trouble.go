@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -19,13 +20,17 @@ func (t *trouble) isNews(err error, now time.Time) bool {
 		t.since = now
 	}
 	switch {
-	case errors.Is(err, errPinLost), errors.Is(err, errRemade):
-		return false // it will look again
-	case (isPassing(err) || errors.Is(err, errInterrupted)) && now.Sub(t.since) < 2*attemptTimeout:
+	case errors.Is(err, errPinLost):
+		return false // it is somebody else's
+	case (isPassing(err) || isAny(err, errInterrupted, errBehind, errRemade)) && now.Sub(t.since) < 2*attemptTimeout:
 		return false
 	case t.said == err.Error():
 		return false
 	}
 	t.said = err.Error()
 	return true
+}
+
+func isAny(err error, targets ...error) bool {
+	return slices.ContainsFunc(targets, func(target error) bool { return errors.Is(err, target) })
 }

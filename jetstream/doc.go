@@ -75,15 +75,18 @@
 // is for balance: if they do not hear each other, the pinned consumers still keep
 // two from delivering one partition. But a share belongs to whoever announces
 // himself, also to a relay that delivers nothing since its backend is away, so only
-// relays should be allowed to. Relays add throughput up to the number of
-// partitions, and one process with fewer resources than partitions does not use
-// them all.
+// relays should be allowed to. A relay delivers one collection at a time, the
+// oldest that it has: relays add throughput, up to the number of partitions, and
+// partitions alone do not. One process with fewer resources than partitions does
+// not use them all. Merging joins what is next to each other in the order in which
+// a relay takes it, and of the same resource: in the stream of a fleet, seldom.
 //
 // A server older than 2.11 has no pinned clients. The consumers then have one
 // message in flight, which keeps the order as well, but is slower, and merging
 // finds nothing to merge.
 //
-// A relay that stops gives its partitions to the others within half a second.
+// A relay that stops gives its partitions to the others within half a second, but
+// for the one from which a delivery is under way: as long as that is repeated.
 //
 // # Accounting
 //
@@ -139,14 +142,16 @@
 // which nats.Conn.LastError has. If the stream has been deleted it is made
 // again, unless [WithExistingStream] was given, then it is [ErrNoStream]; what
 // the Queue had put and was not delivered is counted as dropped with
-// [queue.ReasonCorrupt]. A stream that somebody else has made otherwise than the
+// [queue.ReasonCorrupt], also where a server has lost what it had acknowledged. A stream that somebody else has made otherwise than the
 // options say is [ErrMismatch].
 //
 // A message that is not a record, or one of a newer release, is reported,
 // published to the subject asyncmetric.dead with the reason in a header, in the
 // stream ASYNCMETRIC_DEAD, and acknowledged; delivery goes on. It is cut short if
 // it is as large as a message may be. If it cannot be published, it stays where it
-// is and is tried again; a partition with 64 of them waits until they are gone.
+// is and is tried again; a partition with 64 of them waits until they are gone, and
+// Wait, of a Queue that put something behind one that another relay has, as long
+// as it is there.
 //
 // If the end of a collection cannot be acknowledged, Settle returns the error,
 // and nothing more of that partition is handed out before the server has given
@@ -167,9 +172,9 @@
 //
 // Each Put is one round trip to the leader of the stream, and as many replicas
 // as make a majority write it. Each end is one round trip to the leader of the
-// consumer. A relay has at most 64 collections of a partition in memory, or as many
-// as have 100 000 data points and one more; where nothing comes it asks twice a
-// second for each partition. A record is a collection as in package spool, OTLP in a frame of
+// consumer. A relay has at most 64 messages of a partition in memory, as they came,
+// 64 MiB of all partitions together and one more for each; they are decoded when
+// they are next. Where nothing comes it asks twice a second for each partition. A record is a collection as in package spool, OTLP in a frame of
 // package frame, some 5 bytes for each point of a counter; the message around it
 // has some 135 bytes.
 package jetstream

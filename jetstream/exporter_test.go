@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	natsjs "github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/sdk/metric"
@@ -171,4 +172,27 @@ func TestOptionsAreChecked(t *testing.T) {
 	}
 	_, err := Open(t.Context(), nil)
 	require.ErrorIs(t, err, ErrInvalidOption)
+}
+
+func TestWhatKeepsTheStreamFromBeingMadeIsNoFaultOfTheCollection(t *testing.T) {
+	js := connect(t, startServer(t, nil).ClientURL())
+	_, err := js.CreateStream(t.Context(), natsjs.StreamConfig{Name: "OTHER", Subjects: []string{"asyncmetric.part.1"}})
+	require.NoError(t, err)
+	e := newExporter(t, js)
+	err = e.Export(t.Context(), ofProcess(0, 3, 1))
+	require.ErrorContains(t, err, "overlap")
+	retry, _ := asyncmetric.DefaultClassify(err)
+	assert.True(t, retry)
+	require.NoError(t, js.DeleteStream(t.Context(), "OTHER"))
+	require.NoError(t, e.Export(t.Context(), ofProcess(0, 3, 1)))
+	require.NoError(t, e.Export(t.Context(), new(metricdata.ResourceMetrics)), "without points there is nothing to do")
+}
+
+func TestMoreReplicasThanServersIsAnErrorAtOnce(t *testing.T) {
+	js := connect(t, startServer(t, nil).ClientURL())
+	_, err := Open(context.Background(), js, WithReplicas(3))
+	require.ErrorContains(t, err, "replicas")
+	_, _ = open(t, js)
+	_, err = Open(context.Background(), js, WithReplicas(3))
+	require.ErrorIs(t, err, ErrMismatch)
 }

@@ -151,3 +151,14 @@ func TestManyLettersWithoutAStreamForThemHoldUpNothing(t *testing.T) {
 	awaitEmpty(t, q)
 	assert.Equal(t, uint64(window), deadLetters(t, js), "it was made again")
 }
+
+func TestAForgedPinDoesNotStopAPartition(t *testing.T) {
+	js := connect(t, startServer(t, nil).ClientURL())
+	q, _ := open(t, js, WithTakeover(5*time.Minute), WithPartitions(1)) // nothing may wait for that
+	p, err := pack(ofProcess(0, 3, 1), 1<<20)
+	require.NoError(t, err)
+	for i := range 3 {
+		publish(t, js, p.records[0].data, headerPin, fmt.Sprint("forged", i))
+		require.NoError(t, take(t, q).Settle(3, 0))
+	}
+}

@@ -116,3 +116,18 @@ func TestARelayNoticesThatTheServerOfItsStreamIsGone(t *testing.T) {
 		require.NoError(t, e.Settle(3, 0))
 	}
 }
+
+func TestSealEndsAPutThatWaits(t *testing.T) {
+	s := startServer(t, nil)
+	q, _ := open(t, connect(t, s.ClientURL()), quick, PublishOnly())
+	stopServer(s)
+	put := make(chan error, 1)
+	go func() { put <- q.Put(context.Background(), ofProcess(0, 1, 1)) }()
+	eventually(t, func() bool {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		return q.putting == 1
+	}, "it waits")
+	q.Seal()
+	require.ErrorIs(t, <-put, queue.ErrClosed)
+}

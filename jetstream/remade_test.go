@@ -1,6 +1,8 @@
 package jetstream
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -74,6 +76,33 @@ func TestWhatHasTheNumberOfALostMessageIsDelivered(t *testing.T) {
 		}
 		require.NoError(t, e.Settle(3, 0))
 	}
+	requireConserved(t, q)
+}
+
+// A machine that crashes may lose what it had not written to its disk.
+func TestAStreamThatLostItsTailIsDelivered(t *testing.T) {
+	s := startForgetful(t)
+	dir, saved := s.server.StoreDir(), filepath.Join(t.TempDir(), "saved")
+	q, o := open(t, connect(t, s.url()), quick, WithPartitions(1))
+	app := newExporter(t, connect(t, s.url()))
+	handOver(t, app, 1, 0, 1)
+	require.NoError(t, take(t, q).Settle(3, 0))
+	stopServer(s.server)
+	require.NoError(t, os.CopyFS(saved, os.DirFS(dir)))
+	s.server = startServer(t, s.options)
+	for i := range int64(3) {
+		require.NoError(t, q.Put(waiting(t), ofProcess(0, 2, 100+i)))
+	}
+	stopServer(s.server)
+	require.NoError(t, os.RemoveAll(dir))
+	require.NoError(t, os.CopyFS(dir, os.DirFS(saved)))
+	s.server = startServer(t, s.options)
+	handOver(t, app, 1, 1, 1)
+	e := take(t, q)
+	require.Equal(t, int64(1), metrictest.Value(e.Collection()))
+	require.NoError(t, e.Settle(3, 0))
+	require.NoError(t, q.Wait(waiting(t), q.Last()))
+	assert.Equal(t, map[queue.DropReason]int{queue.ReasonCorrupt: 6}, o.dropped())
 	requireConserved(t, q)
 }
 

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	natsjs "github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -120,4 +121,55 @@ func TestWhatIsInHandIsBounded(t *testing.T) {
 	}
 	assert.LessOrEqual(t, largest, bound+size)
 	assert.Greater(t, largest, bound/2, "and it is used")
+}
+
+func TestWhatComesAgainAfterItsEndIsNotDelivered(t *testing.T) {
+	js := connect(t, startServer(t, nil).ClientURL())
+	q, _ := open(t, js, quick, WithPartitions(1))
+	handOver(t, newExporter(t, js), 1, 0, 1)
+	e := take(t, q).(*entry)
+	require.NoError(t, e.Settle(3, 0))
+	again := &entry{queue: q, position: e.position, timestamp: e.timestamp, data: e.data} // it was on its way
+	for range 2 {
+		entered, err := q.enter(again)
+		require.NoError(t, err)
+		require.False(t, entered)
+		q.age() // as once in a takeover
+	}
+}
+
+func TestDecodingMayTakeLongerThanALease(t *testing.T) {
+	const n = 8
+	url := startServer(t, nil).ClientURL()
+	app := newExporter(t, connect(t, url), WithPartitions(1))
+	rm := metrictest.Numbers(100_000, 1)
+	for range n {
+		require.NoError(t, app.Export(t.Context(), rm)) // 0.1 s each to decode, more under the race detector
+	}
+	q, _ := open(t, connect(t, url), quick)
+	sum := 0
+	for sum < n*100_000 {
+		e := take(t, q)
+		sum += e.Points()
+		require.NoError(t, e.Settle(e.Points(), 0))
+	}
+	c, err := q.js.Consumer(t.Context(), "ASYNCMETRIC", consumerName(0))
+	require.NoError(t, err)
+	i := c.CachedInfo()
+	assert.Equal(t, i.Delivered.Stream, i.Delivered.Consumer, "nothing was delivered twice")
+}
+
+func TestADeadLetterIsNotMissing(t *testing.T) {
+	url := startServer(t, nil).ClientURL()
+	js := connect(t, url)
+	q, o := open(t, js, quick, WithPartitions(1))
+	app := newExporter(t, connect(t, url))
+	handOver(t, app, 1, 0, 1)
+	require.NoError(t, take(t, q).Settle(3, 0))
+	l := app.publisher.lanes[0]
+	l.count, l.stored = 2, 6
+	publish(t, js, []byte{9, 9, 9}, natsjs.MsgIDHeader, app.publisher.id+".0.2", header, "3 3") // of a newer release
+	handOver(t, app, 1, 2, 1)
+	require.NoError(t, take(t, q).Settle(3, 0))
+	assert.Empty(t, o.dropped())
 }

@@ -182,6 +182,25 @@ func TestARelayThatLeavesHandsOverAtOnce(t *testing.T) {
 	}
 }
 
+func TestARelayThatStopsKeepsOnlyWhatItDelivers(t *testing.T) {
+	url := startServer(t, nil).ClientURL()
+	long := WithTakeover(5 * time.Minute) // nothing may wait for that
+	first, _ := open(t, connect(t, url), long, WithPartitions(2))
+	app := newExporter(t, connect(t, url))
+	processes := spread(t, app, 2)
+	require.NoError(t, app.Export(t.Context(), ofProcess(processes[0], 3, 1)))
+	slow := take(t, first)
+	first.Seal()
+	require.NoError(t, app.Export(t.Context(), ofProcess(processes[0], 3, 2)))
+	require.NoError(t, app.Export(t.Context(), ofProcess(processes[1], 3, 2)))
+	next, _ := open(t, connect(t, url), long)
+	e := take(t, next)
+	require.Equal(t, 1, e.(*entry).partition)
+	require.NoError(t, e.Settle(3, 0))
+	require.NoError(t, slow.Settle(3, 0))
+	require.NoError(t, take(t, next).Settle(3, 0))
+}
+
 func TestRelaysDivideThePartitions(t *testing.T) {
 	url := startServer(t, nil).ClientURL()
 	var relays []*Queue

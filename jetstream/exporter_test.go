@@ -161,7 +161,7 @@ func TestARelayShutsDownWithoutEmptyingTheStream(t *testing.T) {
 func TestOptionsAreChecked(t *testing.T) {
 	js := connect(t, startServer(t, nil).ClientURL())
 	for _, o := range []Option{
-		nil, WithStream("a.b"), WithSubject("a.*"), WithReplicas(6), WithMaxBytes(0), WithMaxAge(1), WithPartitions(0),
+		nil, WithStream("a.b"), WithSubject("a.*"), WithReplicas(0), WithReplicas(6), WithPartitions(257), WithMaxBytes(0), WithMaxAge(1), WithPartitions(0),
 		WithOverflow(queue.Block), WithOverflow(queue.Coalesce), WithTakeover(time.Second),
 		WithTemporalitySelector(nil), WithAggregationSelector(nil),
 	} {

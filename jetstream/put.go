@@ -22,7 +22,7 @@ import (
 //
 // Metrics that OTLP cannot express, and data points that do not fit into a
 // message, are left out of a collection and dropped, with
-// [queue.ReasonPermanent].
+// [queue.ReasonPermanent]; a collection of which nothing is left is refused.
 func (q *Queue) Put(ctx context.Context, rm *metricdata.ResourceMetrics) error {
 	defer q.announce()
 	if err := q.beginPut(ctx); err != nil {
@@ -36,6 +36,9 @@ func (q *Queue) Put(ctx context.Context, rm *metricdata.ResourceMetrics) error {
 	if err != nil {
 		return err
 	}
+	if len(p.records) == 0 {
+		return q.config.inStream(p.unfitErr)
+	}
 	left := batch.Points(rm) - p.unfit
 	err = q.publisher.send(ctx, p, func(r record, a ack) {
 		left -= r.points
@@ -46,7 +49,7 @@ func (q *Queue) Put(ctx context.Context, rm *metricdata.ResourceMetrics) error {
 	if isFull(err) {
 		q.refuse(left, queue.ReasonOverflow, queue.ErrFull)
 	}
-	if err == nil {
+	if err == nil || isFull(err) {
 		q.refuse(p.unfit, queue.ReasonPermanent, p.unfitErr)
 	}
 	if !q.config.publishOnly {

@@ -80,10 +80,15 @@ func Open(ctx context.Context, js natsjs.JetStream, opts ...Option) (*Queue, err
 	if c.publishOnly {
 		return q, nil
 	}
-	if q.config.takeover, err = takeoverOf(ctx, js, &c); err != nil {
+	err = attempts(ctx, func(ctx context.Context) (err error) {
+		q.config.takeover, err = takeoverOf(ctx, js, &c)
+		return err
+	})
+	if err != nil {
 		return nil, c.inStream(err)
 	}
-	if err := makeDeadStream(ctx, js, &q.config, info); err != nil {
+	err = attempts(ctx, func(ctx context.Context) error { return makeDeadStream(ctx, js, &q.config, info) })
+	if err != nil {
 		q.fail(fmt.Errorf("making the stream for dead letters: %w", err)) // it is tried again when there is one
 	}
 	r, err := newRoster(q)

@@ -73,8 +73,8 @@ func TestACollectionLargerThanThePayloadIsSplit(t *testing.T) {
 	huge := metrictest.Numbers(1, 1)
 	set := attribute.NewSet(attribute.String("large", text(16<<10)))
 	huge.ScopeMetrics[0].Metrics[0].Data.(metricdata.Sum[int64]).DataPoints[0].Attributes = set
-	require.NoError(t, q.Put(t.Context(), huge))
-	assert.Equal(t, map[queue.DropReason]int{queue.ReasonPermanent: 1}, o.dropped())
+	require.ErrorIs(t, q.Put(t.Context(), huge), ErrTooLarge)
+	assert.Empty(t, o.dropped())
 	requireConserved(t, q)
 }
 

@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -30,5 +31,22 @@ func sleep(ctx context.Context, d time.Duration) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// attempts calls f until it succeeds, fails with what does not pass, or ctx ends.
+// A request that meets a change of leaders is not answered, so each attempt has a
+// deadline of its own.
+func attempts(ctx context.Context, f func(context.Context) error) error {
+	for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		attempt, cancel := context.WithTimeout(ctx, attemptTimeout)
+		err := f(attempt)
+		cancel()
+		if err == nil || !isPassing(err) {
+			return err
+		}
+		if ended := sleep(ctx, pause); ended != nil {
+			return fmt.Errorf("%w: %w", ended, err)
+		}
 	}
 }

@@ -33,9 +33,13 @@ func (r *reader) setAside(ctx context.Context) {
 		if e.reason != nil {
 			if err := q.publishDead(ctx, e); err != nil {
 				r.failed = time.Now()
-				q.fail(fmt.Errorf("the message at position %d, of partition %d, cannot be set aside and stays: %w", e.position, e.partition, err))
+				if r.stays.isNews(err, r.failed) {
+					q.fail(fmt.Errorf("the message at position %d, of partition %d, cannot be set aside and stays: %w: %w",
+						e.position, e.partition, err, e.reason))
+				}
 				return
 			}
+			r.stays = trouble{}
 			q.fail(fmt.Errorf("the message at position %d, of partition %d, was set aside: %w", e.position, e.partition, e.reason))
 		}
 		q.dismiss(e)

@@ -162,3 +162,45 @@ func TestAForgedPinDoesNotStopAPartition(t *testing.T) {
 		require.NoError(t, take(t, q).Settle(3, 0))
 	}
 }
+
+func TestALetterThatStaysIsToldOfOnceAndKeptUntilItCanBeSetAside(t *testing.T) {
+	js := connect(t, startServer(t, nil).ClientURL())
+	require.NoError(t, newExporter(t, js, WithPartitions(1)).publisher.find(t.Context()))
+	q, o := open(t, js, WithExistingStream(), PublishOnly())
+	r := &reader{queue: q}
+	e := &entry{
+		queue: q, base: 100, position: 107, timestamp: time.Now(), reply: "acknowledgements", data: []byte("garbage"),
+		state: held, lease: time.Now().Add(time.Hour),
+	}
+	q.ledger.hold(e)
+	q.decode(e)
+	assert.Equal(t, rejected, e.state)
+	for range 2 {
+		r.failed = time.Time{}
+		r.stays.since = time.Now().Add(-time.Hour) // it lasts
+		r.setAside(t.Context())
+	}
+	assert.Len(t, o.failed, 1)
+	require.ErrorIs(t, o.failures(), frame.ErrVersion)
+	assert.Len(t, r.part().bad, 1)
+
+	c := q.config
+	c.existing = false
+	require.NoError(t, makeDeadStream(t.Context(), js, &c, q.publisher.found().CachedInfo()))
+	r.setAside(t.Context())
+	assert.Len(t, r.part().bad, 1, "not so soon")
+	sub, err := js.Conn().Subscribe(e.reply, func(m *nats.Msg) { _ = m.Respond(nil) })
+	require.NoError(t, err)
+	defer func() { _ = sub.Unsubscribe() }()
+	r.failed = time.Time{}
+	r.setAside(t.Context())
+	assert.Empty(t, r.part().bad)
+	dead, err := js.Stream(t.Context(), "ASYNCMETRIC_DEAD")
+	require.NoError(t, err)
+	letter, err := dead.GetMsg(t.Context(), 1)
+	require.NoError(t, err)
+	assert.Equal(t, "garbage", string(letter.Data))
+	assert.Equal(t, "7", letter.Header.Get(headerSeq))
+	assert.Equal(t, "ASYNCMETRIC", letter.Header.Get(headerStream))
+	assert.Equal(t, "asyncmetric.part.0", letter.Header.Get(headerSubject))
+}

@@ -33,6 +33,7 @@ type reader struct {
 	pin       string    // what the server calls the one who gets the messages
 	largest   int       // bytes of a message; 0 if none has come
 	failed    time.Time // when a dead letter could not be set aside
+	stays     trouble   // why
 	remade    bool      // it has received what contradicts what is known
 	trouble   trouble
 }

@@ -94,8 +94,8 @@ func (q *Queue) decode(e *entry) {
 	rm, err := frame.DecodeCollection(data, maxData)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if e.state != held || e.data == nil {
-		return // somebody else has, or it was let go
+	if e.state != held || e.collection != nil {
+		return // it was let go, or somebody else has decoded it
 	}
 	points := 0
 	if err == nil {

@@ -29,6 +29,7 @@ type reader struct {
 	consumer  natsjs.Consumer
 	base      uint64    // of the stream that read is about
 	asked     time.Time // when the last request was sent
+	checked   time.Time // when it was last checked who has something
 	delivered uint64    // the consumer's number of the last message
 	pin       string    // what the server calls the one who gets the messages
 	largest   int       // bytes of a message; 0 if none has come
@@ -97,11 +98,13 @@ func (r *reader) pull(ctx context.Context, room int) error {
 			return err
 		case msg != nil:
 			if err := r.receive(msg, p.sent.Add(q.config.lease())); err != nil {
+				q.nak([]string{msg.Reply})
 				return err
 			}
 		}
 		r.setAside(ctx)
-		if p.isDrained() {
+		if p.isDrained() && time.Since(r.checked) >= checkInterval {
+			r.checked = time.Now()
 			if err := r.check(ctx); err != nil {
 				return err
 			}

@@ -30,25 +30,49 @@ const deadPause = time.Second
 func (r *reader) setAside(ctx context.Context) {
 	q := r.queue
 	for _, e := range r.rejected() {
-		if e.reason != nil {
-			if err := q.publishDead(ctx, e); err != nil {
-				r.failed = time.Now()
-				if r.stays.isNews(err, r.failed) {
-					q.fail(fmt.Errorf("the message at position %d, of partition %d, cannot be set aside and stays: %w: %w",
-						e.position, e.partition, err, e.reason))
-				}
+		if ctx.Err() != nil {
+			return
+		}
+		if err := r.send(ctx, e); err != nil {
+			r.failed = time.Now()
+			if ctx.Err() == nil && r.stays.isNews(err, r.failed) {
+				q.fail(fmt.Errorf("the message at position %d, of partition %d, cannot be set aside and stays: %w: %w",
+					e.position, e.partition, err, e.reason))
+			}
+			if isPassing(err) {
 				return
 			}
-			r.stays = trouble{}
-			q.fail(fmt.Errorf("the message at position %d, of partition %d, was set aside: %w", e.position, e.partition, e.reason))
+			continue // it may be this one alone
 		}
-		q.dismiss(e)
+		if !q.isRejected(e) || !q.dismiss(e) {
+			r.failed = time.Now()
+			return
+		}
 		q.mu.Lock()
-		if e.state == rejected {
-			q.ledger.dismissed(e)
-		}
+		q.ledger.dismissed(e)
 		q.mu.Unlock()
 	}
+}
+
+// send publishes a dead letter; what has no data points is none.
+func (r *reader) send(ctx context.Context, e *entry) error {
+	q := r.queue
+	if e.reason == nil || !q.isRejected(e) {
+		return nil
+	}
+	if err := q.publishDead(ctx, e); err != nil {
+		return err
+	}
+	r.stays = trouble{}
+	q.fail(fmt.Errorf("the message at position %d, of partition %d, was set aside: %w", e.position, e.partition, e.reason))
+	return nil
+}
+
+// isRejected reports whether an entry is still one to set aside.
+func (q *Queue) isRejected(e *entry) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return e.state == rejected && q.ledger.known[e.position] == e
 }
 
 // rejected returns what there is to set aside now.

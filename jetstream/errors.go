@@ -42,8 +42,8 @@ var (
 	ErrDiscarded = errors.New("discarded by the server")
 
 	// ErrLost is wrapped by the Err of the drop of what was in a stream that was
-	// deleted.
-	ErrLost = errors.New("the stream was deleted")
+	// deleted, or that it does not have any more for another reason.
+	ErrLost = errors.New("the stream has lost it")
 )
 
 // PartialSuccess is wrapped by the error of [Exporter.Export] if some of a
@@ -98,6 +98,9 @@ func isFull(err error) bool {
 // isPassing reports whether a request that failed may succeed when it is
 // repeated.
 func isPassing(err error) bool {
+	if isFull(err) { // not by itself
+		return false
+	}
 	var api *natsjs.APIError
 	if errors.As(err, &api) {
 		const tooManyReplicas = 10074 // for a server that is alone

@@ -89,7 +89,7 @@ func (q *Queue) extendPart(partition int) {
 	for _, reply := range replies[:last] {
 		_ = q.js.Conn().Publish(reply, inProgress)
 	}
-	ctx, cancel := context.WithTimeout(q.ctx, q.config.lease())
+	ctx, cancel := context.WithTimeout(q.ctx, q.config.takeover/8)
 	defer cancel()
 	if _, err := q.js.Conn().RequestWithContext(ctx, replies[last], inProgress); err != nil {
 		return // what is held is let go in time
@@ -147,7 +147,7 @@ func (q *Queue) forget(created time.Time) {
 		l.parts[p].flying = nil // has nothing to do with the new stream
 	}
 	q.drop(func(e *entry) bool { return e.state == stored }, queue.ReasonCorrupt, ErrLost)
-	l.base, l.gone = highest, 0
+	l.base, l.gone = max(highest, l.base+1), 0 // what is of the one before can be told
 	clear(l.early)
 	clear(l.unacked)
 	for _, acked := range l.acked {

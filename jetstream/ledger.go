@@ -178,20 +178,24 @@ func (l *ledger) doubt(partition int) {
 	l.parts[partition].seen = nil
 }
 
-// reject takes an entry that is held out of what can be taken.
-func (l *ledger) reject(e *entry, reason error) {
+// reject takes an entry that is held out of what can be taken, and returns how
+// many points are missing before it.
+func (l *ledger) reject(e *entry, reason error) (missing int) {
 	p := &l.parts[e.partition]
 	p.remove(e)
 	p.bad = append(p.bad, e)
-	e.state, e.reason = rejected, reason
+	l.known[e.position] = e
+	e.state, e.reason, e.own = rejected, reason, false
 	e.points = e.from.points
-	_ = l.see(e) // it is not missing
+	return l.see(e)
 }
 
 // dismissed forgets an entry that was rejected.
 func (l *ledger) dismissed(e *entry) {
-	l.parts[e.partition].remove(e)
-	delete(l.known, e.position)
+	if l.known[e.position] == e {
+		l.parts[e.partition].remove(e)
+		delete(l.known, e.position)
+	}
 }
 
 // see returns how many points of its producer should have come before an entry
@@ -241,6 +245,9 @@ func (l *ledger) end(e *entry, exported, dropped int) {
 // here again.
 const maxUnacked = 1 << 12
 
+// maxAcked is how many ends are remembered that were acknowledged lately, twice.
+const maxAcked = 1 << 15
+
 // miss notes that an end has not been acknowledged yet.
 func (l *ledger) miss(e *entry) {
 	if len(l.unacked) >= maxUnacked {
@@ -253,6 +260,9 @@ func (l *ledger) miss(e *entry) {
 func (l *ledger) confirm(e *entry) {
 	if e.base == l.base {
 		delete(l.unacked, e.position)
+		if len(l.acked[0]) >= maxAcked {
+			l.age()
+		}
 		l.acked[0][e.position] = e.timestamp
 	}
 }

@@ -16,7 +16,7 @@ type origin struct {
 	number   uint64 // of the message among those of the producer in the partition
 	before   uint64 // points that the producer had stored there before
 	points   int    // and that are in it
-	tells    bool   // number, before and points are known
+	tells    bool   // number and before are known
 }
 
 // isID is what nuid makes: anybody may have written what is received.
@@ -33,8 +33,9 @@ func originOf(msg *nats.Msg) (o origin) {
 	first, second, _ := strings.Cut(msg.Header.Get(header), " ")
 	before, errBefore := strconv.ParseUint(first, 10, 53)
 	points, errPoints := strconv.ParseUint(second, 10, 31)
+	o.points = int(points)
 	if errors.Join(errNumber, errBefore, errPoints) == nil {
-		o.number, o.before, o.points, o.tells = number, before, int(points), true
+		o.number, o.before, o.tells = number, before, true
 	}
 	return o
 }

@@ -26,7 +26,7 @@ const (
 
 	// header has two numbers: how many points the producer has had stored in the
 	// partition before this message, and how many are in it. A producer that
-	// notices itself what the server discards does not send it.
+	// notices itself what the server discards has a dash for the first.
 	header = "Asyncmetric-Points"
 )
 
@@ -37,7 +37,7 @@ type publisher struct {
 	js     natsjs.JetStream
 	config *config
 	id     string                   // of the producer, the first part of all message ids
-	tells  bool                     // its messages have the header
+	tells  bool                     // its messages say what came before
 	follow func(*natsjs.StreamInfo) // called when the stream has been found, without a lock
 	sealed <-chan struct{}          // if closed, nothing is repeated; nil: never
 
@@ -116,6 +116,24 @@ func (p *publisher) hasAskedSince(t time.Time) bool {
 	return p.wrong == nil && p.asked.After(t)
 }
 
+// acquire puts a value into a channel of capacity 1, or returns queue.ErrClosed
+// once the queue is sealed, or the error of ctx.
+func (p *publisher) acquire(ctx context.Context, c chan struct{}) error {
+	select {
+	case c <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case c <- struct{}{}:
+		return nil
+	case <-p.sealed:
+		return queue.ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // sleep waits for d, or returns queue.ErrClosed once the queue is sealed, or the
 // error of ctx.
 func (p *publisher) sleep(ctx context.Context, d time.Duration) error {
@@ -183,8 +201,8 @@ type ack struct {
 // until ctx ends.
 func (p *publisher) send(ctx context.Context, parcel *parcel, stored func(record, ack)) error {
 	l := p.lane(parcel.resource)
-	if err := acquire(ctx, l.busy); err != nil {
-		return err
+	if err := p.acquire(ctx, l.busy); err != nil {
+		return p.config.inStream(err)
 	}
 	defer release(l.busy)
 	var ids []string
@@ -237,9 +255,11 @@ func (p *publisher) publish(ctx context.Context, l *lane, r record, id string) (
 	msg := nats.NewMsg(p.config.partSubject(l.partition))
 	msg.Data = r.data
 	msg.Header.Set(natsjs.MsgIDHeader, id)
+	before := "-"
 	if p.tells {
-		msg.Header.Set(header, strconv.FormatUint(l.stored, 10)+" "+strconv.Itoa(r.points))
+		before = strconv.FormatUint(l.stored, 10)
 	}
+	msg.Header.Set(header, before+" "+strconv.Itoa(r.points))
 	for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		ack, err := p.attempt(ctx, msg)
 		if err == nil {

@@ -32,6 +32,8 @@ type pull struct {
 	sent time.Time
 	left int       // messages that are still to come
 	end  time.Time // when the server should have ended it
+
+	isEarly bool // it has ended before all had come
 }
 
 // pullRequest is what the server is sent.
@@ -65,16 +67,27 @@ func newPull(conn *nats.Conn, subject string, request pullRequest) (*pull, error
 
 // next waits for a message, for so long at most: it returns nil if none has
 // come. The error is errPullEnded when no more will come, or what the server or
-// ctx says.
-func (p *pull) next(ctx context.Context, wait time.Duration) (*nats.Msg, error) {
+// ctx says. It also returns what comes to an earlier request, if there is one: in a
+// cluster the end may overtake messages, which wait for the replicas.
+func (p *pull) next(ctx context.Context, wait time.Duration, earlier *pull) (*nats.Msg, error) {
 	if p.left == 0 {
 		return nil, errPullEnded
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
+	var late <-chan *nats.Msg
+	if earlier != nil {
+		late = earlier.came
+	}
 	select {
+	case msg := <-late:
+		if msg.Reply == "" {
+			return nil, nil
+		}
+		return msg, nil
 	case msg := <-p.came:
 		if msg.Reply == "" {
+			p.isEarly = p.left > 0
 			p.left = 0
 			return nil, answer(msg)
 		}
@@ -116,15 +129,49 @@ func (p *pull) isDrained() bool { return len(p.came) == 0 }
 // the pin of a partition could go there, too.
 func (p *pull) close() (replies []string, pin string) {
 	for p.left > 0 && p.conn.IsConnected() {
-		msg, err := p.next(context.Background(), time.Until(p.end)+endTimeout)
+		msg, err := p.next(context.Background(), time.Until(p.end)+endTimeout, nil)
 		if msg == nil || err != nil {
 			break
 		}
 		replies, pin = append(replies, msg.Reply), pinOf(msg)
 	}
+	if p.isEarly && p.conn.IsConnected() {
+		_ = sleep(context.Background(), lateTime)
+	}
 	_ = p.sub.Unsubscribe()
+	for msg := p.late(); msg != nil; msg = p.late() {
+		replies, pin = append(replies, msg.Reply), pinOf(msg)
+	}
 	return replies, pin
 }
+
+// abandon ends listening to a request that has ended, and returns where to give
+// back what has come.
+func (p *pull) abandon() (replies []string) {
+	_ = p.sub.Unsubscribe()
+	for msg := p.late(); msg != nil; msg = p.late() {
+		replies = append(replies, msg.Reply)
+	}
+	return replies
+}
+
+// late returns a message that has come, nil if there is none.
+func (p *pull) late() *nats.Msg {
+	for {
+		select {
+		case msg := <-p.came:
+			if msg.Reply != "" {
+				return msg
+			}
+		default:
+			return nil
+		}
+	}
+}
+
+// lateTime is how much later than the end of a request a message may come that
+// was sent before.
+const lateTime = 50 * time.Millisecond
 
 // endTimeout is how much later than it should the server may end a request whose
 // reader wants to stop.

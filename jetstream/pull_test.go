@@ -28,7 +28,7 @@ func TestARequestThatNobodyEndsTimesOut(t *testing.T) {
 	require.NoError(t, err)
 	defer p.close()
 	p.end = time.Now().Add(-attemptTimeout - 1)
-	_, err = p.next(t.Context(), time.Millisecond)
+	_, err = p.next(t.Context(), time.Millisecond, nil)
 	require.ErrorIs(t, err, nats.ErrTimeout)
 }
 

@@ -87,8 +87,7 @@ func Open(ctx context.Context, js natsjs.JetStream, opts ...Option) (*Queue, err
 	if err != nil {
 		return nil, c.inStream(err)
 	}
-	err = attempts(ctx, func(ctx context.Context) error { return makeDeadStream(ctx, js, &q.config, info) })
-	if err != nil {
+	if err := makeDeadStream(ctx, js, &q.config, info); err != nil {
 		q.fail(fmt.Errorf("making the stream for dead letters: %w", err)) // it is tried again when there is one
 	}
 	r, err := newRoster(q)

@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	natsjs "github.com/nats-io/nats.go/jetstream"
 )
-
-// usualSize is how large a message is taken to be before one has come.
-const usualSize = 64 << 10
 
 // checkInterval is how often a reader asks the server whether all that others
 // had in their hands has come to it.
@@ -29,9 +27,10 @@ type reader struct {
 	consumer  natsjs.Consumer
 	base      uint64    // of the stream that read is about
 	asked     time.Time // when the last request was sent
-	checked   time.Time // when it was last checked who has something
+	checked   time.Time // when it was last checked who has something; zero after a doubt
 	delivered uint64    // the consumer's number of the last message
 	pin       string    // what the server calls the one who gets the messages
+	earlier   *pull     // the request before; nil if nothing can come to it
 	largest   int       // bytes of a message; 0 if none has come
 	failed    time.Time // when a dead letter could not be set aside
 	stays     trouble   // why
@@ -66,12 +65,13 @@ func (r *reader) read(ctx context.Context) error {
 	}
 	r.pin, r.delivered, r.largest = "", 0, 0
 	defer r.giveBack()
+	defer r.dropEarlier()
 	for {
-		room, err := r.awaitRoom(ctx)
+		request, err := r.awaitRoom(ctx)
 		if err != nil {
 			return err
 		}
-		if err := r.pull(ctx, room); err != nil {
+		if err := r.pull(ctx, request); err != nil {
 			return err
 		}
 	}
@@ -79,9 +79,9 @@ func (r *reader) read(ctx context.Context) error {
 
 // pull asks the server for messages and receives them, until all have come or
 // the time of the request is over.
-func (r *reader) pull(ctx context.Context, room int) error {
+func (r *reader) pull(ctx context.Context, request pullRequest) error {
 	q := r.queue
-	request := pullRequest{Expires: min(q.config.takeover/8, q.config.longestPull), Batch: room}
+	request.Expires = min(q.config.takeover/8, q.config.longestPull)
 	if isPinned(r.consumer) {
 		request.Group, request.Pin = group, r.pin
 	}
@@ -90,34 +90,79 @@ func (r *reader) pull(ctx context.Context, room int) error {
 		return err
 	}
 	r.asked = p.sent
-	defer r.endPull(p)
 	for {
-		msg, err := p.next(ctx, checkInterval)
-		switch {
-		case err != nil && !errors.Is(err, errPullEnded):
+		msg, err := p.next(ctx, checkInterval, r.earlier)
+		if err != nil && !errors.Is(err, errPullEnded) {
+			r.endPull(p)
 			return err
-		case msg != nil:
-			if err := r.receive(msg, p.sent.Add(q.config.lease())); err != nil {
-				q.nak([]string{msg.Reply})
-				return err
-			}
+		}
+		if err := r.receiveInOrder(msg, p); err != nil {
+			r.endPull(p)
+			return err
 		}
 		r.setAside(ctx)
-		if p.isDrained() && time.Since(r.checked) >= checkInterval {
+		if p.isDrained() && !r.isClear() && time.Since(r.checked) >= checkInterval {
 			r.checked = time.Now()
 			if err := r.check(ctx); err != nil {
+				r.endPull(p)
 				return err
 			}
 		}
 		if err != nil {
 			r.trouble = trouble{}
+			r.keepEarlier(p)
 			return nil
 		}
 	}
 }
 
-// endPull gives back what was not received.
+// receiveInOrder receives a message, and before it what has come to the earlier
+// request.
+func (r *reader) receiveInOrder(msg *nats.Msg, p *pull) error {
+	if msg != nil && r.earlier != nil && msg.Sub == r.earlier.sub {
+		if err := r.receiveFrom(r.earlier, msg); err != nil {
+			return err
+		}
+		msg = nil
+	}
+	for r.earlier != nil {
+		late := r.earlier.late()
+		if late == nil {
+			break
+		}
+		if err := r.receiveFrom(r.earlier, late); err != nil {
+			return err
+		}
+	}
+	if msg == nil {
+		return nil
+	}
+	return r.receiveFrom(p, msg)
+}
+
+// receiveFrom receives a message that came to a request, or gives it back.
+func (r *reader) receiveFrom(p *pull, msg *nats.Msg) error {
+	err := r.receive(msg, p.sent.Add(r.queue.config.lease()))
+	if err != nil {
+		r.queue.nak([]string{msg.Reply})
+	}
+	return err
+}
+
+// keepEarlier keeps a request that has ended until the next one has, if something
+// may come late.
+func (r *reader) keepEarlier(p *pull) {
+	r.dropEarlier()
+	if p.isEarly {
+		r.earlier = p
+	} else {
+		r.queue.nak(p.abandon())
+	}
+}
+
+// endPull gives back what was not received, of the earlier request, too.
 func (r *reader) endPull(p *pull) {
+	r.dropEarlier()
 	replies, pin := p.close()
 	r.queue.nak(replies)
 	if pin != "" {
@@ -125,47 +170,55 @@ func (r *reader) endPull(p *pull) {
 	}
 }
 
-// awaitRoom waits until the server may send messages, and returns how many.
-func (r *reader) awaitRoom(ctx context.Context) (room int, err error) {
+func (r *reader) dropEarlier() {
+	if r.earlier != nil {
+		r.queue.nak(r.earlier.abandon())
+		r.earlier = nil
+	}
+}
+
+// awaitRoom waits until there is something to ask the server for.
+func (r *reader) awaitRoom(ctx context.Context) (pullRequest, error) {
 	for {
 		r.dropLapsed()
-		if room = r.room(); room > 0 {
-			return room, nil
+		if request := r.room(); request.Batch > 0 {
+			return request, nil
 		}
 		r.setAside(ctx)
 		if err := r.check(ctx); err != nil {
-			return 0, err
+			return pullRequest{}, err
 		}
 		select {
 		case <-r.part().room:
 		case <-time.After(checkInterval): // leases lapse
 		case <-ctx.Done():
-			return 0, ctx.Err()
+			return pullRequest{}, ctx.Err()
 		}
 	}
 }
 
 func (r *reader) part() *part { return &r.queue.ledger.parts[r.partition] }
 
-// room returns how many messages there is room for; none until it is worth a
-// request. One that brings nothing keeps the partition pinned to this relay: as
-// long as the window is full the server sends no more. It does not count what it
-// has discarded, so there is another bound.
-func (r *reader) room() int {
-	r.queue.mu.Lock()
-	defer r.queue.mu.Unlock()
+// room returns how much there is room for: nothing until it is worth a request.
+// One where the window is full brings nothing, but what the server has discarded
+// meanwhile makes room for, and keeps the partition pinned to this relay.
+func (r *reader) room() pullRequest {
+	q := r.queue
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	most := windowOf(r.consumer)
-	entries, left := r.part().inHand(), r.queue.config.inHand/len(r.queue.ledger.parts)
+	entries, left := r.part().inHand(), q.config.inHand/len(q.ledger.parts)
 	for _, e := range entries {
 		left -= e.size
 	}
+	largest := cmp.Or(r.largest, int(q.js.Conn().MaxPayload()), 1)
 	switch n := len(entries); {
 	case n == 0 || n <= most*3/4 && left > 0:
-		return min(most-n, 1+left/cmp.Or(r.largest, usualSize))
-	case isPinned(r.consumer) && n < 2*most && time.Since(r.asked) > r.queue.config.takeover/4:
-		return 1
+		return pullRequest{Batch: min(most-n, 1+left/largest)}
+	case isPinned(r.consumer) && n >= most && n < 2*most && time.Since(r.asked) > q.config.takeover/4:
+		return pullRequest{Batch: 1}
 	default:
-		return 0
+		return pullRequest{}
 	}
 }
 

@@ -22,7 +22,7 @@ func aReader(t *testing.T) (*reader, *nats.Msg) {
 	require.NoError(t, q.Put(t.Context(), ofProcess(0, 3, 1)))
 	p, err := newPull(js.Conn(), pullSubject(js, "ASYNCMETRIC", consumerName(0)), pullRequest{Expires: time.Second, Batch: 1, Group: group})
 	require.NoError(t, err)
-	msg, err := p.next(t.Context(), patience)
+	msg, err := p.next(t.Context(), patience, nil)
 	require.NoError(t, err)
 	require.NotNil(t, msg)
 	p.close()
@@ -49,7 +49,7 @@ func TestAPartitionIsClearOnceNobodyElseHasAnythingOfIt(t *testing.T) {
 	r.base = 7
 	require.ErrorIs(t, r.check(t.Context()), errRemade)
 	r.base = 0
-	require.NoError(t, r.queue.ack(msg.Reply))
+	require.NoError(t, r.queue.ack(&entry{reply: msg.Reply}))
 	require.NoError(t, r.check(t.Context()))
 	require.True(t, r.isClear())
 }
@@ -60,14 +60,15 @@ func TestWhatHasLapsedMakesRoom(t *testing.T) {
 	for i := range uint64(window) {
 		l.hold(&entry{position: i + 1, lease: time.Now().Add(time.Minute)})
 	}
-	assert.Equal(t, 1, r.room(), "it stays pinned")
+	assert.Equal(t, pullRequest{Batch: 1}, r.room(), "it stays pinned")
 	for i := range uint64(window) {
 		l.hold(&entry{position: window + i + 1})
 	}
-	assert.Zero(t, r.room(), "memory has a bound")
-	room, err := r.awaitRoom(t.Context())
+	assert.Zero(t, r.room().Batch, "memory has a bound")
+	r.largest = 1
+	request, err := r.awaitRoom(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, window, room, "what has lapsed is let go of")
+	assert.Equal(t, window, request.Batch, "what has lapsed is let go of")
 }
 
 func TestAReaderThatStopsGivesBackAndKnowsItsPin(t *testing.T) {
@@ -84,7 +85,7 @@ func TestAReaderThatStopsGivesBackAndKnowsItsPin(t *testing.T) {
 	again, err := newPull(js.Conn(), pullSubject(js, "ASYNCMETRIC", consumerName(0)), pullRequest{Expires: time.Second, Batch: 1, Group: group, Pin: r.pin})
 	require.NoError(t, err)
 	defer again.close()
-	msg, err := again.next(t.Context(), time.Second)
+	msg, err := again.next(t.Context(), time.Second, nil)
 	require.NoError(t, err)
 	assert.NotNil(t, msg, "R9: it was given back")
 }

@@ -6,9 +6,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-
-	"github.com/asyncmetric/asyncmetric/batch"
-	"github.com/asyncmetric/asyncmetric/spool/frame"
 )
 
 var (
@@ -35,6 +32,7 @@ func (r *reader) receive(msg *nats.Msg, lease time.Time) error {
 	pin := pinOf(msg)
 	if isPinned(r.consumer) && (pin != r.pin || meta.Sequence.Consumer != r.delivered+1) {
 		q.doubt(r.partition) // others had it, or something that was sent did not come
+		r.checked = time.Time{}
 	}
 	r.pin, r.delivered = pin, meta.Sequence.Consumer
 	e := &entry{
@@ -48,7 +46,7 @@ func (r *reader) receive(msg *nats.Msg, lease time.Time) error {
 	}
 	entered, err := q.enter(e)
 	if err == nil && !entered {
-		q.dismiss(e)
+		_ = q.dismiss(e)
 	}
 	return err
 }
@@ -73,13 +71,15 @@ func (q *Queue) doubt(partition int) {
 	q.ledger.doubt(partition)
 }
 
-// dismiss acknowledges a message that has ended before.
-func (q *Queue) dismiss(e *entry) {
-	if err := q.ack(e.reply); err != nil {
+// dismiss acknowledges a message that has ended before, and reports whether that
+// was confirmed.
+func (q *Queue) dismiss(e *entry) bool {
+	if err := q.ack(e); err != nil {
 		q.fail(fmt.Errorf("acknowledging the message at position %d, which has ended: %w", e.position, err))
-		return
+		return false
 	}
 	q.confirm(e)
+	return true
 }
 
 // renew notes that a message was received once more that is in hand, and reports
@@ -128,9 +128,7 @@ func (q *Queue) enter(e *entry) (bool, error) {
 		if e.position < l.gone {
 			return false, nil
 		}
-		if !q.claim(e) {
-			return false, nil
-		}
+		q.claim(e)
 	}
 	l.hold(e)
 	if l.parts[e.partition].clear {
@@ -140,19 +138,12 @@ func (q *Queue) enter(e *entry) (bool, error) {
 }
 
 // claim makes a message that this Queue has put an own one, where Put does not
-// know yet that it is stored. The caller holds the lock; it is a small thing to
-// decode, and happens rarely.
-func (q *Queue) claim(e *entry) bool {
-	rm, err := frame.DecodeCollection(e.data, maxData)
-	if err != nil {
-		return false
-	}
-	e.own, e.points = true, batch.Points(rm)
-	e.collection, e.data = rm, nil
+// know yet that it is stored. The caller holds the lock.
+func (q *Queue) claim(e *entry) {
+	e.own, e.points = true, e.from.points
 	q.ledger.early[e.position] = struct{}{}
 	q.ledger.last = max(q.ledger.last, e.position)
 	q.ledger.enlist(e)
-	return true
 }
 
 // receive takes over what came with a message that this Queue has put.

@@ -16,6 +16,9 @@ const (
 	bye  = " bye"
 )
 
+// untilDone is how often a queue that is sealed is asked whether it has done.
+const untilDone = 50 * time.Millisecond
+
 // maxRelays is how many others a relay has in mind: more are of no use, and
 // anybody who may publish can pretend to be some.
 const maxRelays = 4 * maxPartitions
@@ -66,6 +69,7 @@ func (r *roster) run() {
 		case <-ctx.Done():
 		case <-sealing:
 			sealing = nil // once is enough
+			tick.Reset(untilDone)
 		case <-tick.C:
 			r.forget(time.Now())
 		case msg := <-r.heard:
@@ -91,6 +95,7 @@ func (r *roster) announce() {
 		case <-r.queue.ctx.Done():
 		case <-sealing:
 			sealing = nil
+			tick.Reset(untilDone)
 		case <-tick.C:
 		}
 	}

@@ -131,6 +131,8 @@ func overflowOf(info *natsjs.StreamInfo) queue.Overflow {
 // as the one that they are of. Where it is missing, a dead letter is reported, and
 // its message stays where it is.
 func makeDeadStream(ctx context.Context, js natsjs.JetStream, c *config, of *natsjs.StreamInfo) error {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
 	_, err := js.Stream(ctx, c.deadStream())
 	if c.existing || !errors.Is(err, natsjs.ErrStreamNotFound) {
 		return nil

@@ -77,10 +77,7 @@ func (q *Queue) takeDecoded(want func(*metricdata.ResourceMetrics) bool) (taken,
 	case want != nil && !want(e.collection):
 		return nil, nil, nil, queue.ErrDeclined
 	}
-	if missing := q.ledger.see(e); missing > 0 {
-		q.ledger.refuse(missing)
-		q.noteDrop(missing, queue.ReasonOverflow, errOverflow)
-	}
+	q.countMissing(q.ledger.see(e))
 	q.ledger.take(e)
 	return e, nil, nil, nil
 }
@@ -101,15 +98,24 @@ func (q *Queue) decode(e *entry) {
 	if err == nil {
 		points = batch.Points(rm)
 	}
-	switch {
-	case e.own && points == e.points, !e.own && points > 0:
+	if e.own && points == e.points || !e.own && points > 0 {
 		e.collection, e.data, e.points = rm, nil, points
-	case e.own:
-		q.noteDrop(e.points, queue.ReasonCorrupt, cmp.Or(err, ErrLost))
+		return
+	}
+	if e.own { // somebody has put something else in its place
+		err = cmp.Or(err, ErrLost)
+		q.noteDrop(e.points, queue.ReasonCorrupt, err)
 		q.ledger.end(e, 0, e.points)
-		q.ledger.miss(e)
-	default:
-		q.ledger.reject(e, err)
+	}
+	q.countMissing(q.ledger.reject(e, err))
+}
+
+// countMissing counts points that should have come, and have not. The caller
+// holds the lock.
+func (q *Queue) countMissing(points int) {
+	if points > 0 {
+		q.ledger.refuse(points)
+		q.noteDrop(points, queue.ReasonOverflow, errOverflow)
 	}
 }
 
@@ -142,10 +148,11 @@ func (q *Queue) settle(e *entry, exported, dropped int) error {
 		return err
 	}
 	err = errSilent
-	if q.isSilent(e.partition) {
+	switch {
+	case !q.isSilent(e.partition):
+		err = q.ack(e)
+	case q.js.Conn().IsConnected():
 		_ = q.js.Conn().Publish(reply, positive) // there may be many, and each would wait
-	} else {
-		err = q.ack(reply)
 	}
 	if err != nil {
 		q.nak(q.stop(e))
@@ -215,14 +222,26 @@ const (
 // positive is what acknowledges a message.
 var positive = []byte("+ACK")
 
-// ack acknowledges a message and waits for the server to confirm it.
-func (q *Queue) ack(reply string) error {
+// ack acknowledges a message and waits for the server to confirm it. Not in a
+// stream that was made since: the number belongs to another one there.
+func (q *Queue) ack(e *entry) error {
 	end := time.Now().Add(ackTimeout)
 	for pause := 10 * time.Millisecond; ; pause *= 2 {
+		reply, ok := q.replyOf(e)
+		if !ok {
+			return nil
+		}
 		_, err := q.js.Conn().Request(reply, positive, ackAttempt)
 		if err == nil || !isPassing(err) || time.Now().Add(pause).After(end) {
 			return err
 		}
 		_ = sleep(context.Background(), pause)
 	}
+}
+
+// replyOf returns where to acknowledge an entry, if it is of this stream.
+func (q *Queue) replyOf(e *entry) (reply string, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return e.reply, e.base == q.ledger.base
 }

@@ -9,9 +9,6 @@ import (
 // acquire puts a value into a channel of capacity 1, or returns the error of
 // ctx.
 func acquire(ctx context.Context, c chan struct{}) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
 	select {
 	case c <- struct{}{}:
 		return nil
@@ -20,6 +17,7 @@ func acquire(ctx context.Context, c chan struct{}) error {
 	}
 }
 
+// release takes a value out of a channel.
 func release(c chan struct{}) { <-c }
 
 // sleep waits for d, or returns the error of ctx.

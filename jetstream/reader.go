@@ -199,9 +199,10 @@ func (r *reader) awaitRoom(ctx context.Context) (pullRequest, error) {
 
 func (r *reader) part() *part { return &r.queue.ledger.parts[r.partition] }
 
-// room returns how much there is room for: nothing until it is worth a request.
-// One where the window is full brings nothing, but what the server has discarded
-// meanwhile makes room for, and keeps the partition pinned to this relay.
+// room returns how much there is room for: nothing until it is worth a request, as
+// long as nobody else may have something. One that is not worth it keeps the
+// partition pinned to this relay; where the window is full it brings nothing, but
+// what the server has discarded meanwhile makes room for.
 func (r *reader) room() pullRequest {
 	q := r.queue
 	q.mu.Lock()
@@ -215,7 +216,9 @@ func (r *reader) room() pullRequest {
 	switch n := len(entries); {
 	case n == 0 || n <= most*3/4 && left > 0:
 		return pullRequest{Batch: min(most-n, 1+left/largest)}
-	case isPinned(r.consumer) && n >= most && n < 2*most && time.Since(r.asked) > q.config.takeover/4:
+	case !r.part().clear && n < 2*most: // what others had has to come, however much is here
+		return pullRequest{Batch: max(most-n, 1)}
+	case isPinned(r.consumer) && left > 0 && n < 2*most && time.Since(r.asked) > q.config.takeover/4:
 		return pullRequest{Batch: 1}
 	default:
 		return pullRequest{}

@@ -58,13 +58,23 @@ func TestWhatHasLapsedMakesRoom(t *testing.T) {
 	r, _ := aReader(t)
 	l := &r.queue.ledger
 	for i := range uint64(window) {
+		if i == window-5 {
+			assert.Equal(t, 5, r.room().Batch, "what others have has to come")
+			l.parts[0].clear = true
+			r.asked = time.Now()
+			assert.Zero(t, r.room().Batch, "it is not worth a request")
+			l.parts[0].clear, r.asked = false, time.Time{}
+		}
 		l.hold(&entry{position: i + 1, lease: time.Now().Add(time.Minute)})
 	}
+	l.parts[0].clear = true
 	assert.Equal(t, pullRequest{Batch: 1}, r.room(), "it stays pinned")
 	for i := range uint64(window) {
 		l.hold(&entry{position: window + i + 1})
 	}
 	assert.Zero(t, r.room().Batch, "memory has a bound")
+	l.parts[0].clear = false
+	assert.Zero(t, r.room().Batch, "always")
 	r.largest = 1
 	request, err := r.awaitRoom(t.Context())
 	require.NoError(t, err)

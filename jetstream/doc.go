@@ -141,7 +141,8 @@
 // publish, it is [ErrPermission], at once; that takes the server's word for it,
 // which nats.Conn.LastError has. If the stream has been deleted it is made
 // again, unless [WithExistingStream] was given, then it is [ErrNoStream]; what
-// the Queue had put and was not delivered is counted as dropped with
+// the Queue had put and was not delivered is counted as dropped, wrapping
+// [ErrLost], with
 // [queue.ReasonCorrupt], also where a server has lost what it had acknowledged. A stream that somebody else has made otherwise than the
 // options say is [ErrMismatch].
 //
@@ -173,8 +174,9 @@
 // Each Put is one round trip to the leader of the stream, and as many replicas
 // as make a majority write it. Each end is one round trip to the leader of the
 // consumer. A relay has at most 64 messages of a partition in memory, as they came,
-// 64 MiB of all partitions together and one more for each; they are decoded when
-// they are next. Where nothing comes it asks twice a second for each partition. A record is a collection as in package spool, OTLP in a frame of
+// and asks for more while those of all partitions together are below 64 MiB, by the
+// size of the largest so far; they are decoded when they are next. Where nothing
+// comes it asks twice a second for each partition. A record is a collection as in package spool, OTLP in a frame of
 // package frame, some 5 bytes for each point of a counter; the message around it
 // has some 135 bytes.
 package jetstream

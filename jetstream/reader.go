@@ -11,9 +11,12 @@ import (
 	natsjs "github.com/nats-io/nats.go/jetstream"
 )
 
-// checkInterval is how often a reader asks the server whether all that others
-// had in their hands has come to it.
+// checkInterval is how often a reader that waits asks the server whether all that
+// others had in their hands has come to it.
 const checkInterval = 100 * time.Millisecond
+
+// checkPause is how often it does where messages come.
+const checkPause = 20 * time.Millisecond
 
 // A reader receives what the server sends of one partition, in a goroutine that
 // the roster starts and waits for.
@@ -91,7 +94,7 @@ func (r *reader) pull(ctx context.Context, request pullRequest) error {
 	}
 	r.asked = p.sent
 	for {
-		msg, err := p.next(ctx, checkInterval, r.earlier)
+		msg, err := p.next(ctx, checkPause, r.earlier)
 		if err != nil && !errors.Is(err, errPullEnded) {
 			r.endPull(p)
 			return err
@@ -101,7 +104,7 @@ func (r *reader) pull(ctx context.Context, request pullRequest) error {
 			return err
 		}
 		r.setAside(ctx)
-		if p.isDrained() && !r.isClear() && time.Since(r.checked) >= checkInterval {
+		if p.isDrained() && !r.isClear() && time.Since(r.checked) >= checkPause {
 			r.checked = time.Now()
 			if err := r.check(ctx); err != nil {
 				r.endPull(p)

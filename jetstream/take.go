@@ -16,12 +16,12 @@ import (
 
 // arrivalTime is how long Take waits for what this Queue has put to come back
 // from the server. It may be for another relay.
-const arrivalTime = 100 * time.Millisecond
+const arrivalTime = 250 * time.Millisecond
 
 // Take implements [queue.Queue]. Of the partitions that this relay delivers it
 // hands out the entry with the lowest position that has been received. Where
 // there is none it returns [queue.ErrEmpty]; if something waits that this Queue
-// has put, it gives the server a moment to send it, 100 ms at most.
+// has put, it gives the server a moment to send it, 250 ms at most.
 func (q *Queue) Take(ctx context.Context, want func(*metricdata.ResourceMetrics) bool) (queue.Entry, error) {
 	defer q.announce()
 	if ctx.Err() != nil {

@@ -142,8 +142,8 @@
 // which nats.Conn.LastError has. If the stream has been deleted it is made
 // again, unless [WithExistingStream] was given, then it is [ErrNoStream]; what
 // the Queue had put and was not delivered is counted as dropped, wrapping
-// [ErrLost], with
-// [queue.ReasonCorrupt], also where a server has lost what it had acknowledged. A stream that somebody else has made otherwise than the
+// [ErrLost], with [queue.ReasonCorrupt], also where a server has lost what it
+// had acknowledged. A stream that somebody else has made otherwise than the
 // options say is [ErrMismatch].
 //
 // A message that is not a record, or one of a newer release, is reported,

@@ -76,9 +76,10 @@ func (q *Queue) age() {
 }
 
 // extendPart extends what is in hand of a partition and has less than half of its
-// time left. One confirmation is enough for all, as the consumer gets them in order. The server extends whatever it has given to
-// anybody, so this is about what it cannot have given to others: it counts only
-// if it is confirmed before the time so far is over.
+// time left. One confirmation is enough for all, as the consumer gets them in
+// order. The server extends whatever it has given to anybody, so this is about
+// what it cannot have given to others: it counts only if it is confirmed before
+// the time so far is over.
 func (q *Queue) extendPart(partition int) {
 	sent := time.Now()
 	entries, replies := q.leased(partition, sent)

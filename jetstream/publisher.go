@@ -75,7 +75,7 @@ func (p *publisher) find(ctx context.Context) error {
 // answer.
 func (p *publisher) findAgain(ctx context.Context) error {
 	called := time.Now()
-	if err := acquire(ctx, p.finding); err != nil {
+	if err := acquire(ctx, p.finding, nil); err != nil {
 		return err
 	}
 	defer release(p.finding)
@@ -114,24 +114,6 @@ func (p *publisher) hasAskedSince(t time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.wrong == nil && p.asked.After(t)
-}
-
-// acquire puts a value into a channel of capacity 1, or returns queue.ErrClosed
-// once the queue is sealed, or the error of ctx.
-func (p *publisher) acquire(ctx context.Context, c chan struct{}) error {
-	select {
-	case c <- struct{}{}:
-		return nil
-	default:
-	}
-	select {
-	case c <- struct{}{}:
-		return nil
-	case <-p.sealed:
-		return queue.ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // sleep waits for d, or returns queue.ErrClosed once the queue is sealed, or the
@@ -201,7 +183,7 @@ type ack struct {
 // until ctx ends.
 func (p *publisher) send(ctx context.Context, parcel *parcel, stored func(record, ack)) error {
 	l := p.lane(parcel.resource)
-	if err := p.acquire(ctx, l.busy); err != nil {
+	if err := acquire(ctx, l.busy, p.sealed); err != nil {
 		return p.config.inStream(err)
 	}
 	defer release(l.busy)

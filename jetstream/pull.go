@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -138,21 +139,17 @@ func (p *pull) close() (replies []string, pin string) {
 	if p.isEarly && p.conn.IsConnected() {
 		_ = sleep(context.Background(), lateTime)
 	}
+	late, latePin := p.abandon()
+	return append(replies, late...), cmp.Or(latePin, pin)
+}
+
+// abandon ends listening to a request that has ended, and returns what close does.
+func (p *pull) abandon() (replies []string, pin string) {
 	_ = p.sub.Unsubscribe()
 	for msg := p.late(); msg != nil; msg = p.late() {
 		replies, pin = append(replies, msg.Reply), pinOf(msg)
 	}
 	return replies, pin
-}
-
-// abandon ends listening to a request that has ended, and returns where to give
-// back what has come.
-func (p *pull) abandon() (replies []string) {
-	_ = p.sub.Unsubscribe()
-	for msg := p.late(); msg != nil; msg = p.late() {
-		replies = append(replies, msg.Reply)
-	}
-	return replies
 }
 
 // late returns a message that has come, nil if there is none.

@@ -93,27 +93,33 @@ func (r *reader) pull(ctx context.Context, request pullRequest) error {
 		return err
 	}
 	r.asked = p.sent
+	if err := r.receiveAll(ctx, p); err != nil {
+		r.endPull(p)
+		return err
+	}
+	r.trouble = trouble{}
+	r.keepEarlier(p)
+	return nil
+}
+
+// receiveAll receives what comes to a request until that has ended.
+func (r *reader) receiveAll(ctx context.Context, p *pull) error {
 	for {
 		msg, err := p.next(ctx, checkPause, r.earlier)
 		if err != nil && !errors.Is(err, errPullEnded) {
-			r.endPull(p)
 			return err
 		}
 		if err := r.receiveInOrder(msg, p); err != nil {
-			r.endPull(p)
 			return err
 		}
 		r.setAside(ctx)
 		if p.isDrained() && !r.isClear() && time.Since(r.checked) >= checkPause {
 			r.checked = time.Now()
 			if err := r.check(ctx); err != nil {
-				r.endPull(p)
 				return err
 			}
 		}
 		if err != nil {
-			r.trouble = trouble{}
-			r.keepEarlier(p)
 			return nil
 		}
 	}
@@ -156,10 +162,9 @@ func (r *reader) receiveFrom(p *pull, msg *nats.Msg) error {
 // may come late.
 func (r *reader) keepEarlier(p *pull) {
 	r.dropEarlier()
-	if p.isEarly {
-		r.earlier = p
-	} else {
-		r.queue.nak(p.abandon())
+	r.earlier = p
+	if !p.isEarly {
+		r.dropEarlier()
 	}
 }
 
@@ -175,7 +180,8 @@ func (r *reader) endPull(p *pull) {
 
 func (r *reader) dropEarlier() {
 	if r.earlier != nil {
-		r.queue.nak(r.earlier.abandon())
+		replies, _ := r.earlier.abandon()
+		r.queue.nak(replies)
 		r.earlier = nil
 	}
 }

@@ -4,14 +4,23 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/asyncmetric/asyncmetric/queue"
 )
 
-// acquire puts a value into a channel of capacity 1, or returns the error of
-// ctx.
-func acquire(ctx context.Context, c chan struct{}) error {
+// acquire puts a value into a channel of capacity 1, or returns queue.ErrClosed
+// once closed is, which may be nil, or the error of ctx.
+func acquire(ctx context.Context, c chan<- struct{}, closed <-chan struct{}) error {
 	select {
 	case c <- struct{}{}:
 		return nil
+	default:
+	}
+	select {
+	case c <- struct{}{}:
+		return nil
+	case <-closed:
+		return queue.ErrClosed
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -22,18 +22,18 @@ import (
 type Memory struct {
 	maxPoints int
 	overflow  Overflow
-	observer  Observer      // set before the queue is used
 	ready     chan struct{} // capacity 1
 
 	mu       sync.Mutex
 	waiting  *Ring[*entry]
 	inFlight []*entry // in the order of their positions
 	blocked  *Ring[*blockedPut]
-	barriers []*barrier
+	notices  Notices
 	spare    spareBuffers
 	last     uint64 // the position of the newest collection
 	stats    Stats  // but for Oldest
 	sealed   bool
+	closed   bool
 
 	coarsening coarsening // under Coalesce
 }
@@ -53,30 +53,57 @@ func NewMemory(maxPoints int, overflow Overflow) (*Memory, error) {
 	return &Memory{
 		maxPoints: maxPoints,
 		overflow:  overflow,
-		observer:  Observer{Dropped: func(Drop) {}, Failed: func(error) {}},
 		ready:     make(chan struct{}, 1),
 		waiting:   NewRing[*entry](0), // bounded by the points in it
 		blocked:   NewRing[*blockedPut](0),
 
-		stats:      Stats{Capacity: maxPoints},
 		coarsening: coarsening{target: 1},
 	}, nil
 }
 
-// Observe implements [Queue].
-func (m *Memory) Observe(o Observer) { m.observer = o }
+// Start implements [Queue].
+func (m *Memory) Start(o Observer) error {
+	if err := m.start(o); err != nil {
+		return err
+	}
+	m.tell()
+	return nil
+}
+
+func (m *Memory) start(o Observer) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.notices.Started():
+		return ErrInUse
+	case m.closed:
+		return ErrClosed
+	}
+	m.notices.Start(o)
+	return nil
+}
+
+// tell tells the observer what it has not heard yet. The caller does not hold
+// the lock.
+func (m *Memory) tell() {
+	if m.notices.Tell(&m.mu) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.signal()
+	}
+}
 
 // Ready implements [Queue].
 func (m *Memory) Ready() <-chan struct{} { return m.ready }
 
-// Durable implements [Queue]: what is in memory does not outlive it.
-func (m *Memory) Durable() bool { return false }
+// Info implements [Queue]. What is in memory does not outlive it.
+func (m *Memory) Info() Info { return Info{MaxPoints: m.maxPoints, Overflow: m.overflow} }
 
 // Put implements [Queue].
 func (m *Memory) Put(ctx context.Context, rm *metricdata.ResourceMetrics) error {
 	dropped, blocked, err := m.put(ctx, rm)
-	if dropped > 0 {
-		m.observer.Dropped(Drop{Points: dropped, Reason: ReasonOverflow, Err: ErrFull})
+	if dropped {
+		m.tell()
 	}
 	if blocked != nil {
 		return m.await(ctx, blocked)
@@ -84,35 +111,33 @@ func (m *Memory) Put(ctx context.Context, rm *metricdata.ResourceMetrics) error 
 	return err
 }
 
-// put does all of Put that needs the lock. It returns the number of data
-// points dropped, and the call to wait for if it has to.
+// put does all of Put that needs the lock. It reports whether it dropped
+// anything, and returns the call to wait for if it has to.
 func (m *Memory) put(
 	ctx context.Context, rm *metricdata.ResourceMetrics,
-) (dropped int, blocked *blockedPut, err error) {
+) (dropped bool, blocked *blockedPut, err error) {
 	points := batch.Points(rm)
 
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.sealed {
-		return 0, nil, ErrClosed
-	}
-	if err := ctx.Err(); err != nil {
-		return 0, nil, err
+		return false, nil, ErrClosed
 	}
 	if points == 0 {
-		return 0, nil, nil
+		return false, nil, nil
 	}
 	if m.overflow == Coalesce && m.takeUp(rm, points) {
-		return 0, nil, nil
+		return false, nil, nil
 	}
 	if !m.fits(points) || m.blocked.Len() > 0 {
 		switch m.overflow {
 		case Block:
-			return 0, m.block(rm, points), nil
+			if err := ctx.Err(); err != nil {
+				return false, nil, err
+			}
+			return false, m.block(rm, points), nil
 		case DropNewest:
-			m.stats.Accepted += uint64(points)
-			m.stats.Dropped += uint64(points)
-			return points, nil, ErrFull
+			return false, nil, ErrFull
 		case DropOldest, Coalesce:
 			dropped = m.evict(points)
 		}
@@ -159,33 +184,39 @@ func (m *Memory) pop() (e *entry, ok bool) {
 	return e, ok
 }
 
-// evict drops the oldest collections that wait until there is room for so many
-// points, and returns how many it dropped.
-func (m *Memory) evict(points int) (dropped int) {
-	for !m.fits(points) {
-		dropped += m.dropOldest()
-	}
-	return dropped
+// evict drops the oldest collections that wait until there is room for the
+// given number of points, and reports whether it dropped any.
+func (m *Memory) evict(points int) bool {
+	return m.dropWhile(func() bool { return !m.fits(points) }, ReasonOverflow, ErrFull)
 }
 
-// dropOldest drops the entry that waits longest, of which there is one, and
-// returns how many points it had.
-func (m *Memory) dropOldest() (points int) {
-	e, _ := m.pop()
-	points = e.Points()
-	m.end(e, 0, points)
-	return points
+// dropWhile drops the oldest collections that wait while more is true, and
+// reports whether it dropped any.
+func (m *Memory) dropWhile(more func() bool, reason DropReason, err error) bool {
+	drop := Drop{Reason: reason, Err: err}
+	for m.waiting.Len() > 0 && more() {
+		e, _ := m.pop()
+		if drop.Points == 0 {
+			drop.Position = e.position
+		}
+		drop.Points += e.Points()
+		m.end(e, Outcome{Dropped: e.Points()})
+	}
+	if drop.Points == 0 {
+		return false
+	}
+	m.notices.Dropped(drop)
+	return true
 }
 
 // end accounts for the end of an entry and reuses its memory.
-func (m *Memory) end(e *entry, exported, dropped int) {
-	m.stats.Exported += uint64(exported)
-	m.stats.Dropped += uint64(dropped)
+func (m *Memory) end(e *entry, o Outcome) {
+	m.stats.Exported += uint64(o.Exported)
+	m.stats.Dropped += uint64(o.Dropped)
 	m.stats.Queued -= e.Points()
 	m.stats.Collections--
 	m.spare.put(e.buffer)
 	e.buffer = nil
-	m.passBarriers()
 }
 
 func (m *Memory) signal() {
@@ -196,7 +227,7 @@ func (m *Memory) signal() {
 }
 
 // Take implements [Queue]. It never waits.
-func (m *Memory) Take(_ context.Context, want func(*metricdata.ResourceMetrics) bool) (Entry, error) {
+func (m *Memory) Take(_ context.Context, limit Limit) (Entry, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
@@ -204,7 +235,8 @@ func (m *Memory) Take(_ context.Context, want func(*metricdata.ResourceMetrics) 
 		return nil, ErrClosed
 	case m.waiting.Len() == 0:
 		return nil, ErrEmpty
-	case want != nil && !want(m.waiting.At(0).Collection()):
+	}
+	if next := m.waiting.At(0); !limit.Admits(next.Collection(), next.Points()) {
 		return nil, ErrDeclined
 	}
 	e, _ := m.pop()
@@ -215,21 +247,16 @@ func (m *Memory) Take(_ context.Context, want func(*metricdata.ResourceMetrics) 
 	return e, nil
 }
 
-// Last implements [Queue].
-func (m *Memory) Last() uint64 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.last
-}
-
 // Stats implements [Queue].
 func (m *Memory) Stats() Stats {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := m.stats
+	s.Last = m.last
 	if e := m.oldest(); e != nil {
-		s.Oldest = e.oldest
+		s.Oldest, s.First = e.oldest, e.position
 	}
+	s.First = m.notices.First(s.First)
 	return s
 }
 
@@ -256,19 +283,17 @@ func (m *Memory) Seal() {
 
 // Close implements [Queue]. It drops what waits.
 func (m *Memory) Close() error {
-	m.Seal()
-	if dropped := m.dropWaiting(); dropped > 0 {
-		m.observer.Dropped(Drop{Points: dropped, Reason: ReasonShutdown, Err: ErrClosed})
-	}
+	m.close()
+	m.tell()
 	return nil
 }
 
-func (m *Memory) dropWaiting() (dropped int) {
+func (m *Memory) close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for m.waiting.Len() > 0 {
-		dropped += m.dropOldest()
-	}
+	m.sealed, m.closed = true, true
+	m.refuseBlocked()
+	m.dropWhile(func() bool { return true }, ReasonShutdown, ErrClosed)
 	m.spare = spareBuffers{}
-	return dropped
+	m.signal()
 }

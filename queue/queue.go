@@ -6,110 +6,111 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.opentelemetry.io/otel/sdk/resource"
+
+	"github.com/asyncmetric/asyncmetric/batch"
 )
 
 var (
-	// ErrFull is returned by Put under [DropNewest] when there is no room. The
-	// exporter's Export returns it too. It is also the Err of each [Drop] with
-	// the reason [ReasonOverflow].
+	// ErrFull is returned by Put when there is no room: under [DropNewest] at
+	// once. The exporter's Export returns it too. It is also the Err of each
+	// [Drop] with the reason [ReasonOverflow].
 	ErrFull = errors.New("queue is full")
 
-	// ErrClosed is returned by Put after Seal or Close, by Take when there will
-	// never be another entry, and by Wait when there is nothing to wait for any
-	// more. The exporter's Export returns metric.ErrExporterShutdown instead.
+	// ErrClosed is returned by Start after Close, by Put after Seal or Close,
+	// and by Take when there will never be another entry. The exporter's Export
+	// returns metric.ErrExporterShutdown instead.
 	ErrClosed = errors.New("queue is closed")
 
-	// ErrEmpty is returned by Take when no entry waits at the moment.
+	// ErrInUse is returned by Start when the queue has been started before. The
+	// error of asyncmetric.New wraps it.
+	ErrInUse = errors.New("queue is used by another exporter")
+
+	// ErrEmpty is returned by Take when no entry waits.
 	ErrEmpty = errors.New("queue is empty")
 
-	// ErrDeclined is returned by Take when its caller does not want the entry
-	// that is next.
-	ErrDeclined = errors.New("the next entry is not wanted")
+	// ErrDeclined is returned by Take when the next entry is beyond the [Limit].
+	ErrDeclined = errors.New("the next entry is beyond the limit")
 )
 
-// A Queue keeps collections, in the order in which they were accepted, until
-// they have ended: delivered or dropped.
+// A Queue keeps collections, in the order in which it accepted them, until they
+// are settled: exported or dropped.
 //
-// One exporter uses a queue. All methods are safe for concurrent use, and none
-// but Put, Take, Wait and Close may block; those honour their context, and
-// Close takes no longer than its own clean-up. An implementation calls the
-// functions of its [Observer] without holding a lock.
+// One exporter uses a queue. All methods are safe for concurrent use. Only Put,
+// Take and Close may block: Put and Take honour their context, and Close takes
+// no longer than its own clean-up. A queue may run one goroutine of its own,
+// from Start to Close. It calls the functions of its [Observer] without holding
+// a lock.
 //
 // Every accepted data point has one end, so at any instant Stats satisfies
 //
 //	Accepted == Exported + Dropped + Coalesced + Queued
 type Queue interface {
-	// Observe names who learns of what the queue does on its own account. The
-	// exporter calls it once, before any other method.
-	Observe(Observer)
+	// Start gives the queue to its user, whose observer hears from now on what
+	// the queue does on its own account, and what it did before Start. Put works
+	// before Start; Take needs it. Start returns [ErrInUse] if the queue has been
+	// started before, and [ErrClosed] if it is closed.
+	Start(Observer) error
 
-	// Put accepts rm as the newest collection. It copies what it keeps: rm may
-	// be reused once Put has returned. A collection without data points is
-	// accepted and forgotten.
+	// Put accepts rm as the newest collection. It copies what it keeps: the
+	// caller may reuse rm when Put has returned. A collection without data points
+	// is accepted and forgotten.
 	//
 	// On success rm is queued or, where the queue is full, the overflow policy
-	// has made room; a collection that is larger than the whole bound is
-	// accepted where nothing else waits. Otherwise nothing has been queued:
-	// [ErrClosed] after Seal or Close, the error of ctx when it ended first,
-	// [ErrFull] under [DropNewest]. Being accepted and the queue being sealed
-	// is one atomic decision: what Put accepted, Take will hand out.
+	// has made room. A collection that is larger than the whole bound is accepted
+	// where nothing else waits. On an error the queue is unchanged: [ErrClosed]
+	// after Seal or Close, [ErrFull] under [DropNewest], the error of ctx when it
+	// ended while Put waited. An implementation that cannot know what became of rm
+	// when ctx ends says so in the error.
+	//
+	// A context that has ended on entry does not refuse what need not wait: the
+	// reader of the SDK hands over its last collection with such a context. Where
+	// Put has to wait for a disk or a network, it waits [Grace] then; it does not
+	// wait for room. To accept a collection and to seal the queue is one atomic
+	// decision: what Put accepted, Take hands out.
 	Put(ctx context.Context, rm *metricdata.ResourceMetrics) error
 
-	// Take hands out the oldest entry that has not been handed out yet. The
-	// entry is in flight from then on: it still counts as queued, but overflow
-	// and the bound no longer concern it. When nothing waits Take returns
-	// [ErrEmpty], or [ErrClosed] if nothing will ever wait again; it does not
-	// wait for a Put, but it may wait, as long as ctx allows, for a disk or a
-	// network. On any error nothing has been handed out.
-	//
-	// If want is given and reports false of the collection, the entry stays
-	// where it is, and Take returns [ErrDeclined]. Want may be called with a lock
-	// held: it must return at once, use nothing of the queue, and leave the
-	// collection as it is.
-	Take(ctx context.Context, want func(*metricdata.ResourceMetrics) bool) (Entry, error)
+	// Take hands out the oldest entry that waits. The entry is in flight from
+	// then on: it still counts as queued, but overflow and the bound no longer
+	// concern it. When nothing waits, Take returns [ErrEmpty], or [ErrClosed] if
+	// nothing will ever wait again. It does not wait for a Put, but it may wait
+	// for a disk or a network as long as ctx allows. An entry beyond the limit
+	// stays where it is, and Take returns [ErrDeclined]. On any error nothing has
+	// been handed out.
+	Take(ctx context.Context, limit Limit) (Entry, error)
 
-	// Ready returns a channel with room for one signal, always the same. It
-	// holds a signal after an entry began to wait and after Seal and Close, so
-	// that whoever got ErrEmpty from Take misses nothing by receiving from it.
-	// A signal does not promise an entry.
+	// Ready returns a channel with room for one signal, always the same. It holds
+	// a signal after an entry began to wait, after First of Stats moved for
+	// another reason than Settle, and after Seal and Close. So who got ErrEmpty
+	// from Take misses nothing by receiving from it. A signal does not promise an
+	// entry.
 	Ready() <-chan struct{}
 
-	// Last returns the position of the newest collection accepted, 0 if there
-	// was none. Positions grow from one accepted collection to the next.
-	Last() uint64
-
-	// Wait blocks until every collection accepted at a position up to and
-	// including the given one has ended, or returns the error of ctx. If they
-	// have ended already, it returns nil also when ctx has. It returns
-	// [ErrClosed] if Close keeps such a collection for the next
-	// process.
-	Wait(ctx context.Context, position uint64) error
-
-	// Stats returns the counters and sizes of one instant.
+	// Stats returns the counters and sizes of one instant. It does not wait for a
+	// Put, a Take or a Settle that is under way.
 	Stats() Stats
 
-	// Seal makes Put refuse from now on, and those that wait in it return
+	// Info returns what does not change in the life of the queue.
+	Info() Info
+
+	// Seal makes Put refuse from now on; calls of Put that wait for room return
 	// [ErrClosed]. What is queued stays and can be taken.
 	Seal()
 
-	// Close ends the queue for good; it seals it first where that has not been
-	// done. What waits is dropped, with reason [ReasonShutdown], or, where the
-	// queue is durable, kept for the next process. Entries in flight can still
-	// be settled; a durable queue keeps those that have not been. Further
-	// calls have no effect and return nil.
+	// Close ends the queue for good, and seals it first where that has not been
+	// done. What waits is dropped, with [ReasonShutdown], or kept for the next
+	// process where the queue is durable. Entries in flight can still be settled
+	// or returned. Further calls have no effect and return nil.
 	Close() error
-
-	// Durable reports whether what is queued outlives Close. The exporter
-	// leaves what it could not deliver in a durable queue unsettled and
-	// settles it as dropped in any other.
-	Durable() bool
 }
 
 // An Entry is a collection that a [Queue] handed out for delivery. It belongs
-// to whoever took it, and only one goroutine at a time may use it.
+// to the caller of Take, and only one goroutine at a time may use it. It ends
+// with Settle or Return; a second call of either is an error and changes
+// nothing.
 type Entry interface {
-	// Collection returns the data. It must not be changed and is valid until
-	// Settle is called.
+	// Collection returns the data. The caller must not change it. It is valid
+	// until Settle or Return is called.
 	Collection() *metricdata.ResourceMetrics
 
 	// Points returns the number of data points in the collection.
@@ -119,83 +120,103 @@ type Entry interface {
 	// been joined into one that of the oldest.
 	Position() uint64
 
-	// Accepted returns when the collection was accepted, and where several
-	// have been joined into one, when the newest was.
+	// Accepted returns when the collection was accepted, and where several have
+	// been joined into one when the newest was.
 	Accepted() time.Time
 
-	// Settle ends the entry: of its data points so many have been exported and
-	// dropped, all of them together. The entry must not be used any more.
-	// Numbers that do not add up, and a second call, are errors and change
-	// nothing. Any other error means that the queue could not record the end; a
-	// durable queue may then hand the collection out again.
-	Settle(exported, dropped int) error
+	// Settle ends the entry. An outcome that does not account for all of its
+	// data points is an error and changes nothing. Any other error means that the
+	// queue could not record the end: the entry has ended in this process, but a
+	// durable queue may hand the collection out again after a restart.
+	Settle(Outcome) error
+
+	// Return gives the entry back: it waits again, before all that are newer,
+	// even if the queue then exceeds its bound. After Close a durable queue keeps
+	// it, and any other drops it, with [ReasonShutdown].
+	Return() error
+}
+
+// An Outcome says what became of the data points of an [Entry]. Together they
+// are all of its points.
+type Outcome struct{ Exported, Dropped int }
+
+// A Limit says which entry Take may hand out. The zero value admits any.
+type Limit struct {
+	// MaxPoints is the largest number of data points; zero means no limit.
+	MaxPoints int
+	// Resource is the resource that the collection must have; nil means any.
+	Resource *resource.Resource
+}
+
+// Admits reports whether a collection with the given number of data points is
+// within the limit.
+func (l Limit) Admits(rm *metricdata.ResourceMetrics, points int) bool {
+	return (l.MaxPoints == 0 || points <= l.MaxPoints) &&
+		(l.Resource == nil || batch.SameResource(rm, &metricdata.ResourceMetrics{Resource: l.Resource}))
+}
+
+// Info is what does not change in the life of a queue.
+type Info struct {
+	// Durable reports whether what is queued outlives Close. The exporter returns
+	// what it could not deliver to a durable queue, and settles it as dropped in
+	// any other.
+	Durable bool
+	// MaxPoints is how many data points may wait; zero if the queue is not
+	// bounded in data points.
+	MaxPoints int
+	// MaxBytes is how many bytes may wait; zero if the queue is not bounded in
+	// bytes.
+	MaxBytes int64
+	// Overflow is what a full queue does.
+	Overflow Overflow
 }
 
 // Stats describes a queue at one instant. The counters are in data points and
-// never decrease; a durable queue counts what it found when it was opened as
-// accepted.
+// never decrease. A durable queue counts what it found when it was opened as
+// accepted. A queue that only hands over to other processes counts what it has
+// handed over as exported.
 type Stats struct {
-	// Accepted counts what was put in, including what DropNewest then refused.
+	// Accepted counts what was put in. What Put refused is in no counter.
 	Accepted uint64
 	// Exported counts what was settled as exported.
 	Exported uint64
 	// Dropped counts what was settled as dropped, and what the queue dropped.
 	Dropped uint64
-	// Coalesced counts what was taken up by another data point on overflow.
+	// Coalesced counts what became part of another data point on overflow.
 	Coalesced uint64
 
-	// Queued is the number of data points that have not ended.
+	// Queued is the number of data points that are not settled.
 	Queued int
 	// InFlight is how many of those are in entries that have been taken.
 	InFlight int
-	// Collections is the number of entries that have not ended.
+	// Collections is the number of entries that are not settled.
 	Collections int
-	// Oldest is when the oldest data that has not ended was accepted; zero if
+	// Oldest is when the oldest data that is not settled was accepted; zero if
 	// there is none.
 	Oldest time.Time
 
-	// Capacity is how many data points may wait; zero if the queue is not
-	// bounded in data points.
-	Capacity int
+	// First is the position of the oldest collection that is not settled, or
+	// whose drop the observer has not heard of yet; zero if there is none.
+	First uint64
+	// Last is the position of the newest collection accepted; zero if there was
+	// none. Positions grow from one accepted collection to the next.
+	Last uint64
 }
 
-// An Observer learns of what a queue does on its own account. Both functions
-// are set. They may be called concurrently, from within any method of the
-// queue, and must not call the queue's Close or Wait.
-type Observer struct {
-	// Dropped is called for what the queue drops, what DropNewest refuses
-	// included, once for each call of Put or Close that made it do so.
-	Dropped func(Drop)
-	// Failed is called for an error that no caller can be told of.
-	Failed func(error)
+// Passed reports whether every collection up to and including a position has
+// been settled.
+func (s Stats) Passed(position uint64) bool { return s.First == 0 || s.First > position }
+
+// Grace is how long Put waits for a disk or a network where its context had
+// ended on entry.
+const Grace = 100 * time.Millisecond
+
+// WithGrace returns a context for what Put has to wait for: ctx itself, or, if
+// that has ended, one that ends after [Grace]. It is for implementations of
+// [Queue].
+func WithGrace(ctx context.Context) (context.Context, context.CancelFunc) {
+	if ctx.Err() == nil {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(context.WithoutCancel(ctx), Grace)
 }
-
-// A Drop says that data points ended without being exported.
-type Drop struct {
-	// Points is the number of data points, at least 1.
-	Points int
-	// Reason says why, in one of the Reason constants.
-	Reason DropReason
-	// Err is the error behind the drop; never nil.
-	Err error
-}
-
-// A DropReason is why data points were dropped.
-type DropReason string
-
-// The reasons for a [Drop].
-const (
-	// ReasonOverflow: the queue was full.
-	ReasonOverflow DropReason = "overflow"
-	// ReasonPermanent: the inner exporter failed in a way that is not retried, or
-	// a durable queue cannot express the data.
-	ReasonPermanent DropReason = "permanent"
-	// ReasonElapsed: the time for retries was used up.
-	ReasonElapsed DropReason = "elapsed"
-	// ReasonAge: the data was too old.
-	ReasonAge DropReason = "age"
-	// ReasonShutdown: Shutdown had to end before the data was delivered.
-	ReasonShutdown DropReason = "shutdown"
-	// ReasonCorrupt: what a durable queue had stored could not be read back.
-	ReasonCorrupt DropReason = "corrupt"
-)

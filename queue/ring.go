@@ -83,6 +83,18 @@ func (r *Ring[T]) Remove(i int) T {
 	return v
 }
 
+// Insert makes v the element at index i, where 0 is the oldest, before those that
+// have been there. It panics if i is beyond the length, or the ring is full.
+func (r *Ring[T]) Insert(i int, v T) {
+	if i < 0 || i > r.len || !r.Push(v) {
+		panic("queue: ring index out of range, or the ring is full")
+	}
+	for j := r.len - 1; j > i; j-- {
+		a, b := r.index(j), r.index(j-1)
+		r.slots[a], r.slots[b] = r.slots[b], r.slots[a]
+	}
+}
+
 // index returns the slot of the element i places behind the head.
 func (r *Ring[T]) index(i int) int { return (r.head + i) & (len(r.slots) - 1) }
 

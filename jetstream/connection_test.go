@@ -13,6 +13,7 @@ import (
 
 	"github.com/asyncmetric/asyncmetric"
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
+	"github.com/asyncmetric/asyncmetric/queue"
 )
 
 // What happens where only a connection breaks, or is silent.
@@ -38,7 +39,7 @@ func TestWhatIsLostOnItsWayIsNotOvertaken(t *testing.T) {
 	app := newExporter(t, connect(t, url), WithPartitions(1))
 	handOver(t, app, 1, 0, 1)
 	q, _ := open(t, js, quick)
-	require.NoError(t, take(t, q).Settle(3, 0))
+	require.NoError(t, take(t, q).Settle(queue.Outcome{Exported: 3}))
 	for round := range int64(3) {
 		line.cut()
 		handOver(t, app, 1, int(2*round)+1, 1) // the server sends it, if there is a request, and nobody reads it
@@ -50,7 +51,7 @@ func TestWhatIsLostOnItsWayIsNotOvertaken(t *testing.T) {
 		for i := range int64(2) {
 			e := take(t, q)
 			require.Equal(t, 2*round+1+i, metrictest.Value(e.Collection()))
-			require.NoError(t, e.Settle(3, 0))
+			require.NoError(t, e.Settle(queue.Outcome{Exported: 3}))
 		}
 	}
 }
@@ -124,5 +125,5 @@ func TestAPartitionWithASilentConsumerHoldsUpNoOther(t *testing.T) {
 	q.mu.Lock()
 	q.ledger.parts[0].flying = nil
 	q.mu.Unlock()
-	require.NoError(t, e.Settle(3, 0))
+	require.NoError(t, e.Settle(queue.Outcome{Exported: 3}))
 }

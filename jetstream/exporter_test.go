@@ -82,8 +82,7 @@ func TestExportWithoutAServerIsWorthAnotherAttempt(t *testing.T) {
 	err := e.Export(ctx, ofProcess(0, 1, 1))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.ErrorContains(t, err, "ASYNCMETRIC")
-	retry, _ := asyncmetric.DefaultClassify(err)
-	assert.True(t, retry)
+	assert.True(t, isRetried(err))
 }
 
 func TestAnExportThatIsRepeatedIsStoredOnce(t *testing.T) {
@@ -181,8 +180,7 @@ func TestWhatKeepsTheStreamFromBeingMadeIsNoFaultOfTheCollection(t *testing.T) {
 	e := newExporter(t, js)
 	err = e.Export(t.Context(), ofProcess(0, 3, 1))
 	require.ErrorContains(t, err, "overlap")
-	retry, _ := asyncmetric.DefaultClassify(err)
-	assert.True(t, retry)
+	assert.True(t, isRetried(err))
 	require.NoError(t, js.DeleteStream(t.Context(), "OTHER"))
 	require.NoError(t, e.Export(t.Context(), ofProcess(0, 3, 1)))
 	require.NoError(t, e.Export(t.Context(), new(metricdata.ResourceMetrics)), "without points there is nothing to do")

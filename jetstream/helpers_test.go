@@ -69,7 +69,7 @@ func open(t testing.TB, js natsjs.JetStream, opts ...Option) (*Queue, *told) {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = q.Close() })
 	o := new(told)
-	q.Observe(o.observer())
+	require.NoError(t, q.Start(o.observer()))
 	return q, o
 }
 
@@ -84,7 +84,7 @@ func waiting(t testing.TB) context.Context {
 func take(t testing.TB, q *Queue) queue.Entry {
 	t.Helper()
 	for ctx := waiting(t); ; {
-		e, err := q.Take(ctx, nil)
+		e, err := q.Take(ctx, queue.Limit{})
 		if err == nil {
 			return e
 		}
@@ -113,7 +113,7 @@ func awaitInHand(t *testing.T, q *Queue, n int) {
 func awaitEmpty(t testing.TB, q *Queue) {
 	t.Helper()
 	eventually(t, func() bool {
-		_, err := q.Take(t.Context(), nil)
+		_, err := q.Take(t.Context(), queue.Limit{})
 		require.ErrorIs(t, err, queue.ErrEmpty)
 		backlog, err := q.Backlog(t.Context())
 		return err == nil && backlog.Messages == 0
@@ -265,6 +265,26 @@ func newExporter(t testing.TB, js natsjs.JetStream, opts ...Option) *Exporter {
 	e, err := NewExporter(js, opts...)
 	require.NoError(t, err)
 	return e
+}
+
+// awaitPassed waits until everything that a queue has put has ended.
+func awaitPassed(t testing.TB, q *Queue) {
+	t.Helper()
+	last := q.Stats().Last
+	for ctx := waiting(t); !q.Stats().Passed(last); {
+		select {
+		case <-q.Ready():
+		case <-ctx.Done():
+			require.FailNow(t, "it has not ended", "%+v", q.Stats())
+		}
+	}
+}
+
+// isRetried reports whether an exporter in front makes another attempt after an
+// error.
+func isRetried(err error) bool {
+	retry, _ := asyncmetric.DefaultClassify(err)
+	return retry
 }
 
 // eventually requires that something becomes true.

@@ -62,7 +62,7 @@ func TestOrderHoldsWhereConnectionsBreak(t *testing.T) {
 	app := newExporter(t, connect(t, url), WithPartitions(1))
 	require.NoError(t, app.publisher.find(t.Context()))
 	b := newBackend()
-	q, _ := open(t, connect(t, line.url, atOnce), quick)
+	q := openFor(t, connect(t, line.url, atOnce), quick)
 	inner := &metrictest.Exporter{OnExport: func(_ context.Context, rm *metricdata.ResourceMetrics) error {
 		b.receive(rm)
 		return nil
@@ -86,7 +86,7 @@ func TestTheEndsOfAMergedBatchDoNotEachWaitForASilentServer(t *testing.T) {
 	url := startServer(t, nil).ClientURL()
 	line := newLine(t, url)
 	handOver(t, newExporter(t, connect(t, url), WithPartitions(1)), 1, 0, n)
-	q, _ := open(t, connect(t, line.url))
+	q := openFor(t, connect(t, line.url))
 	awaitInHand(t, q, n)
 	inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
 		line.cut()

@@ -109,7 +109,7 @@ func TestAnExportThatIsRepeatedIsStoredOnce(t *testing.T) {
 
 func TestPublishOnlyHandsOver(t *testing.T) {
 	url := startServer(t, nil).ClientURL()
-	q, _ := open(t, connect(t, url), PublishOnly())
+	q := openFor(t, connect(t, url), PublishOnly())
 	inner := new(metrictest.Exporter)
 	app, err := asyncmetric.New(inner, asyncmetric.WithQueue(q))
 	require.NoError(t, err)
@@ -132,7 +132,7 @@ func TestARelayShutsDownWithoutEmptyingTheStream(t *testing.T) {
 	handOver(t, newExporter(t, connect(t, url), WithPartitions(1)), 1, 0, 100)
 	b := newBackend()
 	gate := make(chan struct{})
-	q, _ := open(t, connect(t, url))
+	q := openFor(t, connect(t, url))
 	inner := &metrictest.Exporter{OnExport: func(_ context.Context, rm *metricdata.ResourceMetrics) error {
 		<-gate
 		b.receive(rm)

@@ -59,18 +59,24 @@ func (o *told) failures() error {
 	return errors.Join(o.failed...)
 }
 
-// open opens a queue that reports to what it returns. It is closed with the
-// test, if it has not been before.
+// open opens and starts a queue that reports to what it returns.
 func open(t testing.TB, js natsjs.JetStream, opts ...Option) (*Queue, *told) {
+	t.Helper()
+	q, o := openFor(t, js, opts...), new(told)
+	require.NoError(t, q.Start(o.observer()))
+	return q, o
+}
+
+// openFor opens a queue for an exporter. It is closed with the test, if it has
+// not been before.
+func openFor(t testing.TB, js natsjs.JetStream, opts ...Option) *Queue {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	q, err := Open(ctx, js, opts...)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = q.Close() })
-	o := new(told)
-	require.NoError(t, q.Start(o.observer()))
-	return q, o
+	return q
 }
 
 // waiting returns a context for something that has to happen.
@@ -217,7 +223,7 @@ type relay struct {
 func startRelay(t testing.TB, url string, b *backend, delay time.Duration, opts ...Option) *relay {
 	t.Helper()
 	r := &relay{js: connect(t, url), dead: make(chan struct{})}
-	r.queue, _ = open(t, r.js, opts...)
+	r.queue = openFor(t, r.js, opts...)
 	r.inner = &metrictest.Exporter{OnExport: func(ctx context.Context, rm *metricdata.ResourceMetrics) error {
 		if delay > 0 {
 			_ = sleep(ctx, delay) // the time that a backend takes

@@ -259,7 +259,10 @@ func (p *publisher) publish(ctx context.Context, l *lane, r record, id string) (
 			return nil, err
 		}
 		if ended := p.sleep(ctx, pause); ended != nil {
-			return nil, fmt.Errorf("%w: %w: the stream may have stored it", ended, err)
+			if !errors.Is(err, ended) {
+				err = fmt.Errorf("%w: %w", ended, err)
+			}
+			return nil, fmt.Errorf("the stream may have stored it: %w", err)
 		}
 		if errors.Is(err, nats.ErrNoResponders) || errors.Is(err, natsjs.ErrNoStreamResponse) {
 			if err := p.findAgain(ctx); err != nil && !isPassing(err) {

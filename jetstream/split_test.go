@@ -138,7 +138,12 @@ func TestTheRestOfACollectionIsDroppedWhereItsTimeIsOver(t *testing.T) {
 	js := smallPayload(t)
 	q, o := open(t, js, WithPartitions(1), PublishOnly())
 	ctx, cancel := context.WithCancel(t.Context())
-	sub, err := js.Conn().Subscribe("asyncmetric.part.0", func(*nats.Msg) { cancel() }) // at the first part
+	parts := 0
+	sub, err := js.Conn().Subscribe("asyncmetric.part.0", func(*nats.Msg) {
+		if parts++; parts == 2 { // the first one is acknowledged
+			cancel()
+		}
+	})
 	require.NoError(t, err)
 	defer func() { _ = sub.Unsubscribe() }()
 	require.NoError(t, q.Put(ctx, incompressible(6000)))

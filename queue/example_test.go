@@ -22,14 +22,14 @@ func requests(n int64) *metricdata.ResourceMetrics {
 // printQueue exports what waits in q.
 func printQueue(ctx context.Context, q queue.Queue) {
 	for {
-		entry, err := q.Take(ctx, nil)
+		entry, err := q.Take(ctx, queue.Limit{})
 		if err != nil {
 			fmt.Println(err)
 			return
 		}
 		sum := entry.Collection().ScopeMetrics[0].Metrics[0].Data.(metricdata.Sum[int64])
 		fmt.Println("exported:", sum.DataPoints[0].Value)
-		if err := entry.Settle(entry.Points(), 0); err != nil {
+		if err := entry.Settle(queue.Outcome{Exported: entry.Points()}); err != nil {
 			fmt.Println(err)
 		}
 	}

@@ -100,12 +100,12 @@ func TestTimesAreThoseOfAcceptance(t *testing.T) {
 		time.Sleep(time.Second)
 		assert.Equal(t, start, m.Stats().Oldest, "Oldest while one waits")
 
-		first, err := m.Take(t.Context(), nil)
+		first, err := m.Take(t.Context(), queue.Limit{})
 		require.NoError(t, err)
 		assert.Equal(t, start, first.Accepted())
 		assert.Equal(t, start, m.Stats().Oldest, "Oldest while it is in flight")
 		require.NoError(t, <-blocked)
-		require.NoError(t, first.Settle(2, 0))
+		require.NoError(t, first.Settle(queue.Outcome{Exported: 2}))
 		assert.Equal(t, start.Add(2*time.Second), m.Stats().Oldest, "a blocked Put is accepted when it gets room")
 	})
 }
@@ -154,10 +154,10 @@ func sampleBound(t *testing.T, m *queue.Memory, bound int, stop <-chan struct{})
 // exportAll settles what comes, until the queue is closed.
 func exportAll(t *testing.T, m *queue.Memory) {
 	for {
-		e, err := m.Take(t.Context(), nil)
+		e, err := m.Take(t.Context(), queue.Limit{})
 		switch err {
 		case nil:
-			assert.NoError(t, e.Settle(e.Points(), 0))
+			assert.NoError(t, e.Settle(queue.Outcome{Exported: e.Points()}))
 		case queue.ErrEmpty:
 			<-m.Ready()
 		default:

@@ -150,7 +150,7 @@ func testCloseAgain(s *subject) {
 
 func testCloseReleasesWait(s *subject) {
 	s.put(2, 1)
-	last := s.queue.Last()
+	last := s.queue.Stats().Last
 	wait, mayReturn := s.startWait(last)
 	mayReturn()
 	require.NoError(s.t, s.queue.Close())

@@ -108,10 +108,10 @@ func (s *subject) takeAtRandom(stop <-chan struct{}, exported, dropped *atomic.I
 		n, points := rand.IntN(e.Points()+1), e.Points()
 		exported.Add(int64(n))
 		dropped.Add(int64(points - n))
-		return e.Settle(n, points-n)
+		return e.Settle(queue.Outcome{Exported: n, Dropped: points-n})
 	}
 	for {
-		e, err := s.queue.Take(s.ctx, nil)
+		e, err := s.queue.Take(s.ctx, queue.Limit{})
 		switch {
 		case err == nil:
 			inFlight = append(inFlight, e)
@@ -202,7 +202,7 @@ func testSealRace(s *subject) {
 	}
 	s.queue.Seal()
 	for {
-		e, err := s.queue.Take(s.ctx, nil)
+		e, err := s.queue.Take(s.ctx, queue.Limit{})
 		if errors.Is(err, queue.ErrClosed) {
 			break
 		}
@@ -235,5 +235,5 @@ func testConcurrentOrder(s *subject) {
 		s.settle(e, 1, 0)
 	}
 	require.Len(s.t, accepted(), producers*perProducer)
-	require.Equal(s.t, position, s.queue.Last())
+	require.Equal(s.t, position, s.queue.Stats().Last)
 }

@@ -53,7 +53,7 @@ func testReopen(s *subject) {
 	s.put(2, 4)
 	first := s.take()
 	s.equal(metrictest.Numbers(2, 1), first.Collection(), "the collection that was in flight at Close")
-	last := s.queue.Last()
+	last := s.queue.Stats().Last
 	require.Less(s.t, first.Position(), last, "the position of what was kept, against that of what is new")
 	s.settle(first, 2, 0)
 	s.exports(3, 4)

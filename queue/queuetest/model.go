@@ -97,8 +97,8 @@ func (m *model) put(n int) {
 		ctx, want = ended(), context.Canceled
 	case m.overflow == queue.DropNewest:
 		want = queue.ErrFull
-		m.stats.Accepted += uint64(n)
-		m.stats.Dropped += uint64(n)
+		m.counters.Accepted += uint64(n)
+		m.counters.Dropped += uint64(n)
 	}
 	err := m.queue.Put(ctx, metrictest.Numbers(n, value))
 	require.ErrorIs(m, err, want, "Put of %d data points", n)
@@ -106,12 +106,12 @@ func (m *model) put(n int) {
 		return
 	}
 	for !m.fits(n) {
-		m.stats.Dropped += uint64(m.waiting[0].points)
+		m.counters.Dropped += uint64(m.waiting[0].points)
 		m.waiting = m.waiting[1:]
 	}
-	require.Greater(m, m.queue.Last(), m.last, "Last after a collection was accepted")
-	m.last = m.queue.Last()
-	m.stats.Accepted += uint64(n)
+	require.Greater(m, m.queue.Stats().Last, m.last, "Last after a collection was accepted")
+	m.last = m.queue.Stats().Last
+	m.counters.Accepted += uint64(n)
 	m.waiting = append(m.waiting, record{points: n, value: value, position: m.last})
 }
 
@@ -121,20 +121,20 @@ func (m *model) take() {
 		if m.sealed {
 			want = queue.ErrClosed
 		}
-		e, err := m.queue.Take(m.ctx, nil)
+		e, err := m.queue.Take(m.ctx, queue.Limit{})
 		require.ErrorIs(m, err, want, "Take where nothing waits")
 		require.Nil(m, e, "an entry and an error from one Take")
 		return
 	}
 	want := m.waiting[0]
-	e, err := m.queue.Take(m.ctx, nil)
+	e, err := m.queue.Take(m.ctx, queue.Limit{})
 	for err == queue.ErrEmpty { // it may take a moment to arrive
 		select {
 		case <-m.queue.Ready():
 		case <-m.ctx.Done():
 			m.Fatalf("Take: %v, though %d collections wait", err, len(m.waiting))
 		}
-		e, err = m.queue.Take(m.ctx, nil)
+		e, err = m.queue.Take(m.ctx, queue.Limit{})
 	}
 	require.NoError(m, err, "Take where %d collections wait", len(m.waiting))
 	require.Equal(m, want.points, e.Points(), "Points")
@@ -156,10 +156,10 @@ func (m *model) settle() {
 	i := m.draw()
 	r := m.inFlight[i]
 	exported := rapid.IntRange(0, r.points).Draw(m.T, "exported")
-	require.NoError(m, r.entry.Settle(exported, r.points-exported), "Settle")
+	require.NoError(m, r.entry.Settle(queue.Outcome{Exported: exported, Dropped: r.points-exported}), "Settle")
 	m.inFlight = slices.Delete(m.inFlight, i, i+1)
-	m.stats.Exported += uint64(exported)
-	m.stats.Dropped += uint64(r.points - exported)
+	m.counters.Exported += uint64(exported)
+	m.counters.Dropped += uint64(r.points - exported)
 }
 
 func (m *model) settleWrongly() {
@@ -169,7 +169,7 @@ func (m *model) settleWrongly() {
 	if exported >= 0 && dropped >= 0 && exported+dropped == r.points {
 		m.Skip("the numbers are right")
 	}
-	require.Error(m, r.entry.Settle(exported, dropped), "Settle with wrong numbers")
+	require.Error(m, r.entry.Settle(queue.Outcome{Exported: exported, Dropped: dropped}), "Settle with wrong numbers")
 }
 
 func (m *model) wait() {
@@ -199,5 +199,5 @@ func (m *model) check() {
 	want.Collections = len(m.inFlight) + len(m.waiting)
 	stats.Oldest, stats.Capacity = time.Time{}, 0
 	require.Equal(m, want, stats, "Stats")
-	require.Equal(m, m.last, m.queue.Last(), "Last")
+	require.Equal(m, m.last, m.queue.Stats().Last, "Last")
 }

@@ -34,7 +34,7 @@ var observerClaims = []claim{{
 // useAll calls the methods that an observer may call.
 func (s *subject) useAll() error {
 	s.queue.Stats()
-	s.queue.Last()
+	s.queue.Stats().Last
 	s.queue.Ready()
 	s.queue.Durable()
 	return s.queue.Put(s.ctx, metrictest.Numbers(1, -1))

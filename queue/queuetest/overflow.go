@@ -140,13 +140,13 @@ func testOverflowInFlight(s *subject) {
 
 func testDropNewest(s *subject) {
 	refused := s.fill()
-	last := s.queue.Last()
+	last := s.queue.Stats().Last
 	s.overflowed(chunk)
 	require.Equal(s.t, uint64(refused+1)*chunk, s.stats().Accepted, "Accepted counts what DropNewest refused, too")
 
 	require.ErrorIs(s.t, s.queue.Put(s.ctx, metrictest.Numbers(tight, -1)), queue.ErrFull, "Put into a full queue")
 	s.overflowed(chunk + tight)
-	require.Equal(s.t, last, s.queue.Last(), "Last after Put was refused")
+	require.Equal(s.t, last, s.queue.Stats().Last, "Last after Put was refused")
 	s.waits(0, refused-1)
 }
 

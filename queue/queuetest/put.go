@@ -135,12 +135,12 @@ func testPutWithEndedContext(s *subject) {
 }
 
 func testPositions(s *subject) {
-	require.Zero(s.t, s.queue.Last(), "Last of a fresh queue")
+	require.Zero(s.t, s.queue.Stats().Last, "Last of a fresh queue")
 	positions := make([]uint64, 5)
 	var before uint64
 	for i := range positions {
 		s.put(1+i, int64(i))
-		positions[i] = s.queue.Last()
+		positions[i] = s.queue.Stats().Last
 		require.Greater(s.t, positions[i], before, "Last after another collection was accepted")
 		before = positions[i]
 	}
@@ -149,7 +149,7 @@ func testPositions(s *subject) {
 		require.Equalf(s.t, want, e.Position(), "Position of collection %d, against Last when it was the newest", i)
 		s.settle(e, 0, e.Points())
 	}
-	require.Equal(s.t, before, s.queue.Last(), "Last after everything has ended")
+	require.Equal(s.t, before, s.queue.Stats().Last, "Last after everything has ended")
 	s.put(1, 9)
-	require.Greater(s.t, s.queue.Last(), before, "positions are not used again")
+	require.Greater(s.t, s.queue.Stats().Last, before, "positions are not used again")
 }

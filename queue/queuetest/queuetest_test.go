@@ -89,7 +89,7 @@ func (k *kept) Wait(ctx context.Context, position uint64) error {
 // reopen returns a queue with what k kept.
 func (k *kept) reopen(t *testing.T) *kept {
 	for {
-		e, err := k.Memory.Take(t.Context(), nil)
+		e, err := k.Memory.Take(t.Context(), queue.Limit{})
 		if err != nil {
 			require.ErrorIs(t, err, queue.ErrClosed)
 			break
@@ -113,7 +113,7 @@ func (e *keptEntry) Settle(exported, dropped int) error {
 	k := e.queue
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	err := e.Entry.Settle(exported, dropped)
+	err := e.Entry.Settle(queue.Outcome{Exported: exported, Dropped: dropped})
 	if err == nil {
 		k.inFlight = slices.DeleteFunc(k.inFlight, func(other queue.Entry) bool { return other == e.Entry })
 	}

@@ -35,7 +35,7 @@ func testSettleWrongly(s *subject) {
 	e := s.take()
 	for _, n := range [][2]int{{0, 0}, {3, 0}, {0, 3}, {5, 0}, {4, 1}, {4, 4}, {5, -1}, {-1, 5}} {
 		s.unchanged("Settle with wrong numbers", func() {
-			assert.Errorf(s.t, e.Settle(n[0], n[1]), "Settle(%d, %d) of 4 data points", n[0], n[1])
+			assert.Errorf(s.t, e.Settle(queue.Outcome{Exported: n[0], Dropped: n[1]}), "Settle(%d, %d) of 4 data points", n[0], n[1])
 		})
 	}
 	s.settle(e, 3, 1)
@@ -49,8 +49,8 @@ func testSettleTwice(s *subject) {
 	s.settle(e, 4, 0)
 	other := s.take()
 	s.unchanged("Settle of an entry that has ended", func() {
-		assert.Error(s.t, e.Settle(4, 0), "Settle of an entry that has ended")
-		assert.Error(s.t, e.Settle(0, 4), "Settle of an entry that has ended")
+		assert.Error(s.t, e.Settle(queue.Outcome{Exported: 4}), "Settle of an entry that has ended")
+		assert.Error(s.t, e.Settle(queue.Outcome{Dropped: 4}), "Settle of an entry that has ended")
 	})
 	s.settle(other, 0, 4)
 }

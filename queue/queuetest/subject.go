@@ -80,7 +80,7 @@ func (s *subject) put(points int, value int64) {
 func (s *subject) take() queue.Entry {
 	s.t.Helper()
 	for {
-		entry, err := s.queue.Take(s.ctx, nil)
+		entry, err := s.queue.Take(s.ctx, queue.Limit{})
 		if err == nil {
 			return entry
 		}
@@ -102,14 +102,14 @@ func (s *subject) awaitReady() {
 // takeNothing requires that nothing waits, and that Take says so with want.
 func (s *subject) takeNothing(want error) {
 	s.t.Helper()
-	entry, err := s.queue.Take(s.ctx, nil)
+	entry, err := s.queue.Take(s.ctx, queue.Limit{})
 	require.ErrorIs(s.t, err, want, "Take, where nothing waits")
 	require.Nil(s.t, entry, "an entry and an error from one Take")
 }
 
 func (s *subject) settle(e queue.Entry, exported, dropped int) {
 	s.t.Helper()
-	require.NoErrorf(s.t, e.Settle(exported, dropped), "Settle(%d, %d)", exported, dropped)
+	require.NoErrorf(s.t, e.Settle(queue.Outcome{Exported: exported, Dropped: dropped}), "Settle(%d, %d)", exported, dropped)
 	s.settledDropped += dropped
 }
 
@@ -185,8 +185,8 @@ func (s *subject) requireContextError(err error, msg string) {
 // unchanged requires that f changes nothing that the stats show.
 func (s *subject) unchanged(msg string, f func()) {
 	s.t.Helper()
-	stats, last := s.stats(), s.queue.Last()
+	stats, last := s.stats(), s.queue.Stats().Last
 	f()
 	assert.Equal(s.t, stats, s.stats(), msg)
-	assert.Equal(s.t, last, s.queue.Last(), msg)
+	assert.Equal(s.t, last, s.queue.Stats().Last, msg)
 }

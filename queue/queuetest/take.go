@@ -75,7 +75,7 @@ func testErrEmpty(s *subject) {
 func testTakeWithEndedContext(s *subject) {
 	s.put(2, 1)
 	s.put(2, 2)
-	entry, err := s.queue.Take(ended(), nil)
+	entry, err := s.queue.Take(ended(), queue.Limit{})
 	if err == nil {
 		s.settle(entry, 2, 0)
 		s.exports(2)

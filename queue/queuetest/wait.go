@@ -88,7 +88,7 @@ func (s *subject) pending(position uint64, when string) {
 func testWait(s *subject) {
 	s.put(2, 1)
 	s.put(2, 2)
-	last := s.queue.Last()
+	last := s.queue.Stats().Last
 	wait, mayReturn := s.startWait(last)
 
 	s.pending(last, "while two collections wait")
@@ -107,7 +107,7 @@ func testWait(s *subject) {
 func testWaitInclusive(s *subject) {
 	s.put(2, 1)
 	s.put(2, 2)
-	last := s.queue.Last()
+	last := s.queue.Stats().Last
 	wait, mayReturn := s.startWait(last)
 	require.Equal(s.t, int64(1), s.export())
 	s.lapse(last)
@@ -120,11 +120,11 @@ func testWaitInclusive(s *subject) {
 
 func testWaitForNothing(s *subject) {
 	for _, ctx := range []context.Context{s.ctx, ended()} {
-		require.NoError(s.t, s.queue.Wait(ctx, s.queue.Last()), "Wait where nothing has been accepted, or has ended")
-		before := s.queue.Last()
+		require.NoError(s.t, s.queue.Wait(ctx, s.queue.Stats().Last), "Wait where nothing has been accepted, or has ended")
+		before := s.queue.Stats().Last
 		s.put(1, 1)
 		require.NoError(s.t, s.queue.Wait(ctx, before), "Wait for what was accepted before the one that waits")
-		last := s.queue.Last()
+		last := s.queue.Stats().Last
 		s.exports(1)
 		require.NoError(s.t, s.queue.Wait(ctx, last), "Wait for what has ended")
 	}
@@ -132,7 +132,7 @@ func testWaitForNothing(s *subject) {
 
 func testWaitNotForLater(s *subject) {
 	s.put(1, 1)
-	barrier := s.queue.Last()
+	barrier := s.queue.Stats().Last
 	wait, mayReturn := s.startWait(barrier)
 	s.put(1, 2)
 	s.put(1, 3)
@@ -148,7 +148,7 @@ func testWaitNotForLater(s *subject) {
 
 func testWaitCancelled(s *subject) {
 	s.put(1, 1)
-	last := s.queue.Last()
+	last := s.queue.Stats().Last
 	s.requireContextError(s.queue.Wait(s.soon(), last), "Wait, with a context that ends while nothing does")
 
 	ctx, cancel := context.WithCancel(s.ctx)
@@ -164,12 +164,12 @@ func testWaits(s *subject) {
 	waits := make([]<-chan error, 0, 2*n)
 	for i := range n {
 		s.put(1, int64(i))
-		last := s.queue.Last()
+		last := s.queue.Stats().Last
 		for range 2 {
 			waits = append(waits, s.start(func() error { return s.queue.Wait(s.ctx, last) }))
 		}
 	}
-	s.lapse(s.queue.Last())
+	s.lapse(s.queue.Stats().Last)
 	for i := range n {
 		s.export()
 		require.NoError(s.t, s.result("Wait", waits[2*i]))
@@ -179,7 +179,7 @@ func testWaits(s *subject) {
 
 func testWaitForDropped(s *subject) {
 	s.put(chunk, -1)
-	dropped := s.queue.Last()
+	dropped := s.queue.Stats().Last
 	wait, mayReturn := s.startWait(dropped)
 	mayReturn()
 	s.fill()
@@ -191,7 +191,7 @@ func testWaitForDroppedBehindInFlight(s *subject) {
 	s.put(chunk, -2)
 	inFlight := s.take()
 	s.put(chunk, -1)
-	dropped := s.queue.Last()
+	dropped := s.queue.Stats().Last
 	wait, mayReturn := s.startWait(dropped)
 	s.fill()
 	s.pending(dropped, "after the collection was dropped, but an older one is in flight")

@@ -132,9 +132,8 @@ func TestPutThatIsGrantedAndCancelledAtOnceIsInTheQueue(t *testing.T) {
 			l.join(5, 2)
 			l.lock() // both happen before Put can look at either
 			l.cancel[2]()
-			e, _ := l.waiting.Pop()
-			l.counters.InFlight += e.Points()
-			l.inFlight = append(l.inFlight, e)
+			e := l.pop()
+			l.takeOff(e)
 			l.admit()
 			l.unlock()
 			l.returned(2, nil)

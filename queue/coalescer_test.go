@@ -22,7 +22,7 @@ func newCoalescing(t *testing.T, maxPoints int) (m *Memory, dropped *int) {
 	m, err := NewMemory(maxPoints, Coalesce)
 	require.NoError(t, err)
 	dropped = new(int)
-	m.Observe(Observer{Dropped: func(d Drop) { *dropped += d.Points }, Failed: func(error) {}})
+	require.NoError(t, m.Start(Observer{Dropped: func(d Drop) { *dropped += d.Points }, Failed: func(error) {}}))
 	return m, dropped
 }
 
@@ -128,28 +128,19 @@ func TestCoalesceLeavesAloneWhatIsInFlight(t *testing.T) {
 	assert.Equal(t, int64(200), drain(t, m))
 }
 
-func TestWaitThatBeganBeforeAJoinEndsWithIt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m, _ := newCoalescing(t, 2)
-		put(t, m, metrictest.Numbers(2, 1))
-		passed := false
-		position := m.Stats().Last
-		go func() {
-			assert.NoError(t, m.Wait(t.Context(), position))
-			passed = true
-		}()
-		synctest.Wait()
-		put(t, m, metrictest.Numbers(2, 1)) // is joined to what the call waits for
-		assert.Greater(t, m.Stats().Last, position)
-		e, err := m.Take(t.Context(), Limit{})
-		require.NoError(t, err)
-		assert.Equal(t, position, e.Position())
-		synctest.Wait()
-		assert.False(t, passed)
-		require.NoError(t, e.Settle(Outcome{Exported: 2}))
-		synctest.Wait()
-		assert.True(t, passed)
-	})
+func TestAJoinedEntryKeepsThePositionOfItsOldestPart(t *testing.T) {
+	m, _ := newCoalescing(t, 2)
+	put(t, m, metrictest.Numbers(2, 1))
+	position := m.Stats().Last
+	put(t, m, metrictest.Numbers(2, 1)) // is joined to the first
+	last := m.Stats().Last
+	assert.Greater(t, last, position)
+	e, err := m.Take(t.Context(), Limit{})
+	require.NoError(t, err)
+	assert.Equal(t, position, e.Position())
+	assert.False(t, m.Stats().Passed(last), "what was joined to an entry ends with it")
+	require.NoError(t, e.Settle(Outcome{Exported: 2}))
+	assert.True(t, m.Stats().Passed(last))
 }
 
 func TestAgesOfAJoinedEntry(t *testing.T) {

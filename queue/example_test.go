@@ -61,10 +61,13 @@ func ExampleNewMemory() {
 func ExampleNewMemory_dropOldest() {
 	ctx := context.Background()
 	q, _ := queue.NewMemory(2, queue.DropOldest)
-	q.Observe(queue.Observer{
+	err := q.Start(queue.Observer{
 		Dropped: func(d queue.Drop) { fmt.Printf("dropped %d data point: %s\n", d.Points, d.Reason) },
 		Failed:  func(err error) { fmt.Println(err) },
 	})
+	if err != nil {
+		fmt.Println(err)
+	}
 	for n := range int64(3) {
 		fmt.Println(q.Put(ctx, requests(n)))
 	}

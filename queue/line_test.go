@@ -28,6 +28,19 @@ func (m *Memory) Waiting() (collections, points int) {
 	return m.waiting.Len(), points
 }
 
+func take(t testing.TB, m *Memory) Entry {
+	t.Helper()
+	e, err := m.Take(t.Context(), Limit{})
+	require.NoError(t, err)
+	return e
+}
+
+// settle settles an entry as exported.
+func settle(t testing.TB, e Entry) {
+	t.Helper()
+	require.NoError(t, e.Settle(Outcome{Exported: e.Points()}))
+}
+
 // A line is a full queue of ten data points with the policy Block, and calls of
 // Put that wait in it. Call its methods in a bubble of synctest.
 type line struct {

@@ -22,8 +22,7 @@ func TestMemoryHonoursTheContract(t *testing.T) {
 			require.NoError(t, err)
 			return m
 		},
-		ExactBound: true,
-		Blocked:    func(q queue.Queue) int { return q.(*queue.Memory).BlockedPuts() },
+		Blocked: func(q queue.Queue) int { return q.(*queue.Memory).BlockedPuts() },
 	})
 }
 
@@ -62,7 +61,7 @@ func TestOverflowPoliciesHaveNames(t *testing.T) {
 	}
 }
 
-// newMemory returns a queue that nobody observes.
+// newMemory returns a queue that has not been started.
 func newMemory(t testing.TB, maxPoints int, overflow queue.Overflow) *queue.Memory {
 	t.Helper()
 	m, err := queue.NewMemory(maxPoints, overflow)
@@ -70,17 +69,17 @@ func newMemory(t testing.TB, maxPoints int, overflow queue.Overflow) *queue.Memo
 	return m
 }
 
-func TestMemoryWorksWithoutAnObserver(t *testing.T) {
+func TestMemoryWorksBeforeStart(t *testing.T) {
 	m := newMemory(t, 1, queue.DropOldest)
 	for range 2 {
 		require.NoError(t, m.Put(t.Context(), metrictest.Numbers(1, 0)))
 	}
 	require.NoError(t, m.Close())
-	assert.Equal(t, queue.Stats{Accepted: 2, Dropped: 2, Capacity: 1}, m.Stats())
+	assert.Equal(t, queue.Stats{Accepted: 2, Dropped: 2, First: 1, Last: 2}, m.Stats())
 }
 
 func TestMemoryDoesNotOutliveItself(t *testing.T) {
-	assert.False(t, newMemory(t, 1, queue.Block).Durable())
+	assert.Equal(t, queue.Info{MaxPoints: 1, Overflow: queue.Block}, newMemory(t, 1, queue.Block).Info())
 }
 
 func TestPutOfNilIsPutOfAnEmptyCollection(t *testing.T) {

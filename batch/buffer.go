@@ -29,8 +29,10 @@ type Buffer struct {
 	attrs     arena[attribute.KeyValue]
 	ids       arena[byte]
 
-	// The bounds that were copied last, and from where: the points of a
-	// histogram nearly always share them, so they are stored once.
+	// The bounds that the present metric copied last, and their source. Nearly
+	// always all points of a metric share them, as in the SDK, so the buffer
+	// stores them once for the metric. Two metrics never share them: an exporter
+	// may convert one metric in place.
 	lastBounds, lastBoundsSource []float64
 }
 
@@ -94,12 +96,25 @@ func (b *Buffer) begin() {
 
 // end zeroes what the former content left behind.
 func (b *Buffer) end() {
-	b.lastBounds, b.lastBoundsSource = nil, nil
 	b.each(memory.trim)
 }
 
-// cloneBounds copies the bounds of a histogram, unless they are the ones before:
-// then the points share one copy.
+// putMetric makes dst a metric of data, which has the given number of points.
+// Its name, description and unit are those of like. This ends the metric: the
+// next one gets bounds of its own.
+func (b *Buffer) putMetric(dst, like *metricdata.Metrics, data metricdata.Aggregation, points int) {
+	*dst = metricdata.Metrics{
+		Name:        like.Name,
+		Description: like.Description,
+		Unit:        like.Unit,
+		Data:        data,
+	}
+	b.points += points
+	b.lastBounds, b.lastBoundsSource = nil, nil
+}
+
+// cloneBounds copies the bounds of a point, unless the point before in the same
+// metric has equal ones: then the two share one copy.
 func (b *Buffer) cloneBounds(src []float64) []float64 {
 	if len(src) == 0 || len(src) != len(b.lastBoundsSource) || &src[0] != &b.lastBoundsSource[0] {
 		b.newBounds(src)

@@ -109,13 +109,7 @@ func coalesceMetrics(b *Buffer, m *matcher, older, newer []metricdata.Metrics) [
 // coalesceMetric makes dst one metric of two that are of the same stream.
 func coalesceMetric(b *Buffer, m *matcher, dst, older, newer *metricdata.Metrics) {
 	data, points := kindOf(newer.Data).coalesce(b, m, dst.Data, older.Data, newer.Data)
-	*dst = metricdata.Metrics{
-		Name:        newer.Name,
-		Description: newer.Description,
-		Unit:        newer.Unit,
-		Data:        data,
-	}
-	b.points += points
+	b.putMetric(dst, newer, data, points)
 }
 
 func (k aggregation[A, P]) coalesce(

@@ -289,8 +289,7 @@ func awaitPassed(t testing.TB, q *Queue) {
 // isRetried reports whether an exporter in front makes another attempt after an
 // error.
 func isRetried(err error) bool {
-	retry, _ := asyncmetric.DefaultClassify(err)
-	return retry
+	return asyncmetric.DefaultClassify(err).Action == asyncmetric.ActionRetry
 }
 
 // eventually requires that something becomes true.

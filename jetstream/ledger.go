@@ -153,13 +153,18 @@ func (l *ledger) take(e *entry) {
 	l.stats.InFlight += e.points
 }
 
-// takeBack makes an entry in flight one that is held. What is older has ended, or
-// is in flight here, so it may be handed out again even if others may have
-// something of the partition.
+// takeBack replaces an entry in flight, which ends, by one that is held. What is
+// older has ended, or is in flight here, so it may be handed out again even if
+// others may have something of the partition.
 func (l *ledger) takeBack(e *entry) {
+	again := *e
+	again.returned = true
+	e.state = ended
 	l.parts[e.partition].remove(e)
-	l.hold(e)
-	e.returned = true
+	l.hold(&again)
+	if i, ok := slices.BinarySearchFunc(l.line, e.position, byPosition); ok {
+		l.line[i] = &again
+	}
 	l.waiting++
 	l.stats.InFlight -= e.points
 }

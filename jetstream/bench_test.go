@@ -78,7 +78,7 @@ func spread(b testing.TB, e *Exporter, partitions int) (processes []int) {
 	for p := 0; len(processes) < partitions; p++ {
 		packed, err := e.publisher.pack(b.Context(), ofProcess(p, 1, 0))
 		require.NoError(b, err)
-		if e.publisher.lane(packed.resource).partition == len(processes) {
+		if e.publisher.writer(packed.resource).partition == len(processes) {
 			processes = append(processes, p)
 		}
 	}
@@ -123,7 +123,7 @@ func benchmarkPublish(b *testing.B, replicas int, rm *metricdata.ResourceMetrics
 	require.NoError(b, e.Export(waiting(b), rm))
 	packed, err := e.publisher.pack(b.Context(), rm)
 	require.NoError(b, err)
-	subject := e.config.partSubject(e.publisher.lane(packed.resource).partition)
+	subject := e.config.partSubject(e.publisher.writer(packed.resource).partition)
 	var encoding, wrapped, bare time.Duration
 	timed := func(sum *time.Duration, f func()) {
 		begin := time.Now()

@@ -63,7 +63,7 @@ func (r *reader) send(ctx context.Context, e *entry) error {
 	if err := q.publishDead(ctx, e); err != nil {
 		return err
 	}
-	r.stays = trouble{}
+	r.stays = errorFilter{}
 	q.fail(fmt.Errorf("the message at position %d, of partition %d, was set aside: %w", e.position, e.partition, e.reason))
 	return nil
 }

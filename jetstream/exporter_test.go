@@ -94,8 +94,8 @@ func TestAnExportThatIsRepeatedIsStoredOnce(t *testing.T) {
 	p, err := e.publisher.pack(waiting(t), ofProcess(0, 3, 7))
 	require.NoError(t, err)
 	require.NoError(t, e.Export(t.Context(), ofProcess(0, 3, 7)))
-	l := e.publisher.lane(p.resource)
-	l.doubt(e.publisher.id+fmt.Sprintf(".%d.1", l.partition), p.records[0].data, false)
+	w := e.publisher.writer(p.resource)
+	w.remember(e.publisher.id+fmt.Sprintf(".%d.1", w.partition), p.records[0].data, false)
 
 	require.NoError(t, e.Export(t.Context(), ofProcess(0, 3, 7)))
 	require.NoError(t, e.Export(t.Context(), ofProcess(0, 3, 8)))

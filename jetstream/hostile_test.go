@@ -109,7 +109,7 @@ func TestForgedNumbersAreNotBelieved(t *testing.T) {
 func TestStrangersTakeNoShare(t *testing.T) {
 	js := connect(t, startServer(t, nil).ClientURL())
 	q, _ := open(t, js, quick, WithPartitions(2))
-	r, err := newRoster(q)
+	r, err := newMembership(q)
 	require.NoError(t, err)
 	require.NoError(t, r.sub.Unsubscribe())
 	for _, what := range []string{"0 here", " here", "x", strings.Repeat("x", 1<<20) + " here"} {

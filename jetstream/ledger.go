@@ -183,12 +183,12 @@ func (l *ledger) letGo(partition int) (replies []string) {
 	}
 	p.held, p.bad = nil, nil
 	p.notify()
-	l.doubt(partition)
+	l.unclear(partition)
 	return replies
 }
 
-// doubt notes that others may have something of a partition.
-func (l *ledger) doubt(partition int) {
+// unclear notes that others may have something of a partition.
+func (l *ledger) unclear(partition int) {
 	l.parts[partition].clear = false
 	l.parts[partition].seen = nil
 }

@@ -46,7 +46,7 @@ func TestWhatIsMissingIsCountedOnlyWithoutATakeover(t *testing.T) {
 		return &entry{points: 1, from: origin{producer: "p", tells: true, number: number, before: before}}
 	}
 	require.Zero(t, l.see(from(1, 0)))
-	l.doubt(0)
+	l.unclear(0)
 	assert.Zero(t, l.see(from(9, 8)), "another relay may have had them")
 	assert.Equal(t, 2, l.see(from(12, 11)))
 }

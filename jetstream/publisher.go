@@ -48,11 +48,11 @@ type publisher struct {
 
 	finding chan struct{} // capacity 1: holds a value while the stream is looked for
 
-	mu     sync.Mutex
-	stream natsjs.Stream // nil until it has been found
-	asked  time.Time     // when it was looked for last, and there was an answer
-	wrong  error         // the stream that was found last cannot be used
-	lanes  []*lane       // one for each partition; fixed when the stream is found
+	mu      sync.Mutex
+	stream  natsjs.Stream      // nil until it has been found
+	asked   time.Time          // when it was looked for last, and there was an answer
+	wrong   error              // the stream that was found last cannot be used
+	writers []*partitionWriter // one for each partition; fixed when the stream is found
 }
 
 func newPublisher(js natsjs.JetStream, c *config) *publisher {
@@ -96,8 +96,8 @@ func (p *publisher) findAgain(ctx context.Context) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err == nil && p.lanes != nil && len(p.lanes) != partitions {
-		err = fmt.Errorf("%w: it has %d partitions, had %d before", ErrMismatch, partitions, len(p.lanes))
+	if err == nil && p.writers != nil && len(p.writers) != partitions {
+		err = fmt.Errorf("%w: it has %d partitions, had %d before", ErrMismatch, partitions, len(p.writers))
 	}
 	p.wrong = nil
 	if errors.Is(err, ErrMismatch) {
@@ -107,8 +107,8 @@ func (p *publisher) findAgain(ctx context.Context) error {
 		return err
 	}
 	p.stream, p.asked = s, begun
-	for i := len(p.lanes); i < partitions; i++ {
-		p.lanes = append(p.lanes, &lane{partition: i, busy: make(chan struct{}, 1)})
+	for i := len(p.writers); i < partitions; i++ {
+		p.writers = append(p.writers, &partitionWriter{partition: i, busy: make(chan struct{}, 1)})
 	}
 	return nil
 }
@@ -154,14 +154,14 @@ func (p *publisher) found() natsjs.Stream {
 func (p *publisher) partitions() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.lanes)
+	return len(p.writers)
 }
 
-// lane returns the lane for a resource.
-func (p *publisher) lane(resource uint64) *lane {
+// writer returns what writes to the partition of a resource.
+func (p *publisher) writer(resource uint64) *partitionWriter {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.lanes[resource%uint64(len(p.lanes))]
+	return p.writers[resource%uint64(len(p.writers))]
 }
 
 // pack makes messages of a collection that the server can take, which must be
@@ -183,37 +183,37 @@ type ack struct {
 }
 
 // send publishes what is in a parcel, and calls stored for each record that the
-// stream has acknowledged, with the lane still taken. It repeats what may succeed
+// stream has acknowledged, with the partitionWriter still taken. It repeats what may succeed
 // until ctx ends.
 func (p *publisher) send(ctx context.Context, parcel *parcel, stored func(record, ack)) error {
-	l := p.lane(parcel.resource)
-	if err := acquire(ctx, l.busy, p.sealed); err != nil {
+	w := p.writer(parcel.resource)
+	if err := acquire(ctx, w.busy, p.sealed); err != nil {
 		return p.config.inStream(err)
 	}
-	defer release(l.busy)
+	defer release(w.busy)
 	var ids []string
 	for _, r := range parcel.records {
-		id, counted := l.identify(p.id, r.data)
-		answer, err := p.publish(ctx, l, r, id)
+		id, counted := w.identify(p.id, r.data)
+		answer, err := p.publish(ctx, w, r, id)
 		if err != nil {
 			if p.repeats {
 				for i, id := range ids {
-					l.doubt(id, parcel.records[i].data, true)
+					w.remember(id, parcel.records[i].data, true)
 				}
 			}
 			return p.failed(ctx, err)
 		}
 		ids = append(ids, id)
 		if !answer.Duplicate {
-			if answer.Sequence <= l.last {
+			if answer.Sequence <= w.last {
 				_ = p.findAgain(ctx) // the stream is another one
 			}
-			l.last = answer.Sequence
+			w.last = answer.Sequence
 		}
 		if !counted {
-			l.stored += uint64(r.points)
+			w.stored += uint64(r.points)
 		}
-		stored(r, ack{partition: l.partition, sequence: answer.Sequence, id: id})
+		stored(r, ack{partition: w.partition, sequence: answer.Sequence, id: id})
 	}
 	return nil
 }
@@ -239,22 +239,22 @@ func (p *publisher) failed(ctx context.Context, err error) error {
 }
 
 // publish publishes one record, as often as it takes.
-func (p *publisher) publish(ctx context.Context, l *lane, r record, id string) (*natsjs.PubAck, error) {
-	msg := nats.NewMsg(p.config.partSubject(l.partition))
+func (p *publisher) publish(ctx context.Context, w *partitionWriter, r record, id string) (*natsjs.PubAck, error) {
+	msg := nats.NewMsg(p.config.partSubject(w.partition))
 	msg.Data = r.data
 	msg.Header.Set(natsjs.MsgIDHeader, id)
 	before := "-"
 	if p.tells {
-		before = strconv.FormatUint(l.stored, 10)
+		before = strconv.FormatUint(w.stored, 10)
 	}
 	msg.Header.Set(header, before+" "+strconv.Itoa(r.points))
 	for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		ack, err := p.attempt(ctx, msg)
 		if err == nil {
-			l.clear(id)
+			w.forget(id)
 			return ack, nil
 		}
-		l.doubt(id, r.data, false)
+		w.remember(id, r.data, false)
 		if isFull(err) || !isPassing(err) && ctx.Err() == nil || errors.Is(err, ErrPermission) {
 			return nil, err
 		}

@@ -21,12 +21,12 @@ func TestWhatWasDoubtfulIsForgottenOnceItIsStored(t *testing.T) {
 	e := newExporter(t, js)
 	p, err := e.publisher.pack(waiting(t), ofProcess(0, 3, 7))
 	require.NoError(t, err)
-	l := e.publisher.lane(p.resource)
-	l.doubt("lost", p.records[0].data, false)
-	l.doubt("lost", p.records[0].data, false)
-	require.Len(t, l.doubtful, 1)
+	w := e.publisher.writer(p.resource)
+	w.remember("lost", p.records[0].data, false)
+	w.remember("lost", p.records[0].data, false)
+	require.Len(t, w.unconfirmed, 1)
 	require.NoError(t, e.Export(t.Context(), ofProcess(0, 3, 7)))
-	assert.Empty(t, l.doubtful)
+	assert.Empty(t, w.unconfirmed)
 }
 
 func TestAnExportWhoseAnswerIsLostIsStoredOnce(t *testing.T) {
@@ -51,7 +51,7 @@ func TestAMessageSaysHowManyPointsWereStoredBefore(t *testing.T) {
 	rm := incompressible(1000)
 	require.NoError(t, q.Put(t.Context(), rm), "a part of it is stored")
 	require.NotZero(t, q.Stats().Dropped)
-	assert.Equal(t, q.Stats().Exported, q.publisher.lanes[0].stored)
+	assert.Equal(t, q.Stats().Exported, q.publisher.writers[0].stored)
 }
 
 func TestOnlyTheLatestWordOfTheServerIsAboutPermissions(t *testing.T) {

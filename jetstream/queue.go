@@ -17,12 +17,14 @@ import (
 // are safe for concurrent use.
 //
 // Each partition that is this relay's share has a reader, a goroutine that owns
-// its consumer and receives what the server sends. One goroutine, the roster,
-// starts and stops the readers as relays come and go, and one tells the others of
-// this relay; the keeper extends the time of what is in hand, with a goroutine for
-// each partition while that takes, and one looks for what others have ended. Open
-// starts these four, and Close waits for them, and the roster for the readers. With [PublishOnly] there are none. No lock is held while anything is
-// sent, received, encoded or waited for, or a function of the observer called.
+// its consumer and receives what the server sends. The membership has two
+// goroutines: one starts and stops the readers as relays come and go, and one
+// tells the others of this relay. A third one extends the leases of what has been
+// received, in a goroutine for each partition while that takes, and a fourth one
+// looks for what others have ended. Open starts these four, and Close waits for
+// them, and the membership for the readers. With [PublishOnly] there are none. The
+// Queue holds no lock while it sends, receives, encodes or waits, or calls a
+// function of the observer.
 type Queue struct {
 	js        natsjs.JetStream
 	config    config
@@ -92,7 +94,7 @@ func Open(ctx context.Context, js natsjs.JetStream, opts ...Option) (*Queue, err
 	if err := makeDeadStream(ctx, js, &q.config, info); err != nil {
 		q.fail(fmt.Errorf("making the stream for dead letters: %w", err)) // it is tried again when there is one
 	}
-	r, err := newRoster(q)
+	r, err := newMembership(q)
 	if err != nil {
 		return nil, c.inStream(err)
 	}

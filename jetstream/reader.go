@@ -19,7 +19,7 @@ const checkInterval = 100 * time.Millisecond
 const checkPause = 20 * time.Millisecond
 
 // A reader receives what the server sends of one partition, in a goroutine that
-// the roster starts and waits for.
+// the membership starts and waits for.
 type reader struct {
 	queue     *Queue
 	partition int
@@ -28,17 +28,17 @@ type reader struct {
 
 	// Owned by the goroutine.
 	consumer  natsjs.Consumer
-	base      uint64    // of the stream that read is about
-	asked     time.Time // when the last request was sent
-	checked   time.Time // when it was last checked who has something; zero after a doubt
-	delivered uint64    // the consumer's number of the last message
-	pin       string    // what the server calls the one who gets the messages
-	earlier   *pull     // the request before; nil if nothing can come to it
-	largest   int       // bytes of a message; 0 if none has come
-	failed    time.Time // when a dead letter could not be set aside
-	stays     trouble   // why
-	remade    bool      // it has received what contradicts what is known
-	trouble   trouble
+	base      uint64      // of the stream that read is about
+	asked     time.Time   // when the last request was sent
+	checked   time.Time   // when it was last checked who has something; zero when others may have something
+	delivered uint64      // the consumer's number of the last message
+	pin       string      // what the server calls the one who gets the messages
+	earlier   *pull       // the request before; nil if nothing can come to it
+	largest   int         // bytes of a message; 0 if none has come
+	failed    time.Time   // when a dead letter could not be set aside
+	stays     errorFilter // why
+	remade    bool        // it has received what contradicts what is known
+	errors    errorFilter
 }
 
 func (r *reader) run(ctx context.Context) {
@@ -53,7 +53,7 @@ func (r *reader) run(ctx context.Context) {
 			pause = checkInterval
 		}
 		r.remade = errors.Is(err, errRemade)
-		if r.trouble.isNews(err, time.Now()) {
+		if r.errors.isNews(err, time.Now()) {
 			r.queue.fail(fmt.Errorf("partition %d: %w", r.partition, err))
 		}
 		_ = sleep(ctx, pause)
@@ -97,7 +97,7 @@ func (r *reader) pull(ctx context.Context, request pullRequest) error {
 		r.endPull(p)
 		return err
 	}
-	r.trouble = trouble{}
+	r.errors = errorFilter{}
 	r.keepEarlier(p)
 	return nil
 }

@@ -105,7 +105,7 @@ func TestAReaderThatStopsGivesBackAndKnowsItsPin(t *testing.T) {
 func TestAReaderIsWaitedFor(t *testing.T) {
 	js := connect(t, startServer(t, nil).ClientURL())
 	q, _ := open(t, js, PublishOnly())
-	r, err := newRoster(q)
+	r, err := newMembership(q)
 	require.NoError(t, err)
 	defer func() { _ = r.sub.Unsubscribe() }()
 	ended := make(chan struct{})
@@ -136,7 +136,7 @@ func TestALostPinIsNoTrouble(t *testing.T) {
 func TestRelaysThatLeaveOrAreSilentAreForgotten(t *testing.T) {
 	js := connect(t, startServer(t, nil).ClientURL())
 	q, _ := open(t, js, quick, WithPartitions(1))
-	r, err := newRoster(q)
+	r, err := newMembership(q)
 	require.NoError(t, err)
 	require.NoError(t, r.sub.Unsubscribe())
 	other := nuid.Next()

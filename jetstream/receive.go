@@ -31,7 +31,7 @@ func (r *reader) receive(msg *nats.Msg, lease time.Time) error {
 	}
 	pin := pinOf(msg)
 	if isPinned(r.consumer) && (pin != r.pin || meta.Sequence.Consumer != r.delivered+1) {
-		q.doubt(r.partition) // others had it, or something that was sent did not come
+		q.unclear(r.partition) // others had it, or something that was sent did not come
 		r.checked = time.Time{}
 	}
 	r.pin, r.delivered = pin, meta.Sequence.Consumer
@@ -64,11 +64,11 @@ func pinOf(msg *nats.Msg) string {
 	return pins[len(pins)-1]
 }
 
-// doubt notes that others may have something of a partition.
-func (q *Queue) doubt(partition int) {
+// unclear notes that others may have something of a partition.
+func (q *Queue) unclear(partition int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.ledger.doubt(partition)
+	q.ledger.unclear(partition)
 }
 
 // dismiss acknowledges a message that has ended before, and reports whether that

@@ -166,8 +166,8 @@ func TestADeadLetterIsNotMissing(t *testing.T) {
 	app := newExporter(t, connect(t, url))
 	handOver(t, app, 1, 0, 1)
 	require.NoError(t, take(t, q).Settle(queue.Outcome{Exported: 3}))
-	l := app.publisher.lanes[0]
-	l.count, l.stored = 2, 6
+	w := app.publisher.writers[0]
+	w.count, w.stored = 2, 6
 	publish(t, js, []byte{9, 9, 9}, natsjs.MsgIDHeader, app.publisher.id+".0.2", header, "3 3") // of a newer release
 	handOver(t, app, 1, 2, 1)
 	require.NoError(t, take(t, q).Settle(queue.Outcome{Exported: 3}))

@@ -100,7 +100,7 @@ func Open(ctx context.Context, js natsjs.JetStream, opts ...Option) (*Queue, err
 	}
 	q.running.Go(r.run)
 	q.running.Go(r.announce)
-	q.running.Go(q.keep)
+	q.running.Go(q.extendLeases)
 	q.running.Go(q.watch)
 	return q, nil
 }

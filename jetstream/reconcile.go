@@ -16,6 +16,21 @@ import (
 // asked what has become of it.
 const overdue = time.Second
 
+// watch is a goroutine that looks for what has ended elsewhere.
+func (q *Queue) watch() {
+	tick := time.NewTicker(overdue / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case <-q.ctx.Done():
+			return
+		case <-tick.C:
+			q.reconcile(q.ctx, q.isOverdue)
+			q.tell()
+		}
+	}
+}
+
 // isOverdue reports whether something has been waiting in the stream for long.
 func (q *Queue) isOverdue(*natsjs.StreamInfo) bool {
 	before := time.Now().Add(-overdue)
@@ -128,3 +143,72 @@ func (q *Queue) floors(ctx context.Context) map[int]uint64 {
 
 // maxRequests is how many requests one call has under way at once.
 const maxRequests = 16
+
+// follow notes that the stream has been found, and whether it is another one
+// than before: then what was in the one before is lost.
+func (q *Queue) follow(info *natsjs.StreamInfo) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !info.Created.After(q.created) { // or it is late news
+		return
+	}
+	q.discards = overflowOf(info) == queue.DropOldest
+	q.forget(info.Created)
+}
+
+// forget begins with another stream, that was made at an instant. The caller
+// holds the lock.
+func (q *Queue) forget(created time.Time) {
+	q.created = created
+	l := &q.ledger
+	highest := max(l.base, l.last)
+	for position := range l.known {
+		highest = max(highest, position)
+	}
+	for p := range l.parts {
+		l.letGo(p)
+		l.parts[p].flying = nil // has nothing to do with the new stream
+	}
+	q.drop(q.collect(func(e *entry) bool { return e.state == stored }), queue.ReasonCorrupt, ErrLost)
+	l.base, l.gone = max(highest, l.base+1), 0 // what is of the one before can be told
+	clear(l.early)
+	clear(l.unacked)
+	for _, acked := range l.acked {
+		clear(acked)
+	}
+	q.signal()
+}
+
+// drop ends entries that count, given in the order of their positions. The
+// caller holds the lock.
+func (q *Queue) drop(entries []*entry, reason queue.DropReason, err error) {
+	if len(entries) == 0 {
+		return
+	}
+	d := queue.Drop{Position: entries[0].position, Reason: reason, Err: q.config.inStream(err)}
+	for _, e := range entries {
+		d.Points += e.points
+		q.ledger.end(e, queue.Outcome{Dropped: e.points})
+	}
+	q.notices.Dropped(d)
+	q.signal()
+}
+
+// refuse counts points that were accepted, and dropped before they were queued.
+// The caller holds the lock.
+func (q *Queue) refuse(d queue.Drop) {
+	q.ledger.stats.Accepted += uint64(d.Points)
+	q.ledger.stats.Dropped += uint64(d.Points)
+	q.notices.Dropped(d)
+}
+
+// collect returns the entries that count and satisfy which. The caller holds
+// the lock.
+func (q *Queue) collect(which func(*entry) bool) (entries []*entry) {
+	for _, e := range q.ledger.line {
+		if which(e) {
+			entries = append(entries, e)
+		}
+	}
+	return entries
+}

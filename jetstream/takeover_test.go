@@ -143,7 +143,7 @@ func TestWhatHasLapsedIsNotCounted(t *testing.T) {
 func TestATimeThatIsExtendedTooLateIsOver(t *testing.T) {
 	url := startServer(t, nil).ClientURL()
 	line := newLine(t, url)
-	rarely := WithTakeover(5 * time.Minute) // the keeper does nothing meanwhile
+	rarely := WithTakeover(5 * time.Minute) // nothing is extended meanwhile
 	q, _ := open(t, connect(t, line.url), rarely, WithPartitions(1))
 	handOver(t, newExporter(t, connect(t, url), rarely), 1, 0, 1)
 	e := take(t, q).(*entry)

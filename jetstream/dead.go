@@ -26,7 +26,7 @@ const (
 const deadPause = time.Second
 
 // setAside publishes what could not be read to the subject for dead letters, and
-// acknowledges it. Where that fails it stays in hand and is tried again.
+// acknowledges it. Where that fails the message stays and the reader tries again.
 func (r *reader) setAside(ctx context.Context) {
 	q := r.queue
 	for _, e := range r.rejected() {

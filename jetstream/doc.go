@@ -69,12 +69,12 @@
 //
 // The messages of partition 2 have the subject asyncmetric.part.2, and are
 // delivered through the durable pull consumer relay-2. The number of partitions
-// is a property of the stream, kept in its metadata; whoever opens it without
+// is a property of the stream, kept in its metadata; a process that opens it without
 // [WithPartitions] uses the one that it has. Relays announce themselves on the
 // subject asyncmetric.relays, and each takes its share of the partitions. That
 // is for balance: if they do not hear each other, the pinned consumers still keep
-// two from delivering one partition. But a share belongs to whoever announces
-// himself, also to a relay that delivers nothing since its backend is away, so only
+// two from delivering one partition. But each process that announces itself
+// has a share, also a relay that delivers nothing since its backend is away, so only
 // relays should be allowed to. A relay delivers one collection at a time, the
 // oldest that it has: relays add throughput, up to the number of partitions, and
 // partitions alone do not. One process with fewer resources than partitions does
@@ -129,7 +129,7 @@
 // an Exporter tries again, and its queue does what its policy says. Under
 // [queue.DropOldest] the server discards the oldest. A Queue that delivers counts what it has put and was discarded. Of
 // others, each message says how many points its producer had stored before, so
-// whoever delivers the next one counts what is missing as dropped, with
+// the relay that delivers the next one counts what is missing as dropped, with
 // [queue.ReasonOverflow], also where it was too old. If a takeover falls in
 // between, it is not counted. A Put asks the server then what has been discarded,
 // if something that this Queue has put waits.
@@ -152,7 +152,7 @@
 // again, unless [WithExistingStream] was given, then it is [ErrNoStream]; what
 // the Queue had put and was not delivered is counted as dropped, wrapping
 // [ErrLost], with [queue.ReasonCorrupt], also where a server has lost what it
-// had acknowledged. A stream that somebody else has made otherwise than the
+// had acknowledged. A stream that was made with other settings than the
 // options say is [ErrMismatch].
 //
 // A message that is not a record, or one of a newer release, is reported,

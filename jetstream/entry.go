@@ -9,7 +9,7 @@ import (
 )
 
 // An entry is a message that this Queue has put, or has received, or both.
-// The lock of the queue protects it, but for what whoever took it may call.
+// The lock of the queue protects it, except for what the caller of Take may call.
 type entry struct {
 	queue     *Queue
 	position  uint64
@@ -23,14 +23,14 @@ type entry struct {
 	// Of what has been received.
 	base       uint64    // of the stream that it came from; it must not be acknowledged in another one
 	reply      string    // of the latest delivery: where to acknowledge it
-	lease      time.Time // until then the server gives it to nobody else
+	lease      time.Time // until then the server gives it to no other relay
 	timestamp  time.Time // when the server stored it
 	from       origin
 	data       []byte // until it is decoded, which happens when it is next
 	size       int    // of data
 	collection *metricdata.ResourceMetrics
 	reason     error // why it cannot be read
-	returned   bool  // it is held since Return gave it back: nobody else had it since it was taken
+	returned   bool  // Return gave it back: no other relay has had it since Take
 }
 
 var _ queue.Entry = (*entry)(nil)
@@ -41,7 +41,7 @@ type state uint8
 const (
 	stored   state = iota // in the stream, put by this Queue
 	held                  // received, can be taken
-	inFlight              // whoever took it has it
+	inFlight              // the caller of Take has it
 	rejected              // received, and nothing that can be delivered
 	ended
 )

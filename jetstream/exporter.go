@@ -13,12 +13,12 @@ import (
 
 // An Exporter hands collections over to the stream: the inner exporter of an
 // application whose collections relays deliver. Put a queue in front of it, so
-// that nobody waits for the network:
+// that the application does not wait for the network:
 //
 //	exporter, err := asyncmetric.New(handover)
 //
 // All methods are safe for concurrent use. It starts no goroutine, and leaves
-// the connection to whoever made it.
+// the connection to the caller.
 type Exporter struct {
 	config    config
 	publisher *publisher

@@ -33,8 +33,8 @@ type part struct {
 	bad       []*entry      // rejected
 	silent    bool          // the server has not confirmed an end, and not been heard of since
 	extending bool          // an extension is under way
-	room      chan struct{} // capacity 1: holds a value when there is less in hand than there was
-	clear     bool          // nobody else has anything of the partition
+	room      chan struct{} // capacity 1: holds a value when there is less here than there was
+	clear     bool          // no other relay has anything of the partition
 
 	// seen is how far each producer's messages have come, as long as nobody else
 	// delivers the partition.
@@ -66,8 +66,8 @@ func newLedger(partitions int) ledger {
 // them.
 func (p *part) inHand() []*entry { return slices.Concat(p.flying, p.held, p.bad) }
 
-// leased returns how many entries the server gives to nobody else. What is before
-// first it has discarded.
+// leased returns how many entries the server gives to no other relay. It has
+// discarded what is before first.
 func (p *part) leased(now time.Time, first uint64) (n int) {
 	for _, e := range p.inHand() {
 		if e.lease.After(now) && e.position >= first {
@@ -77,13 +77,13 @@ func (p *part) leased(now time.Time, first uint64) (n int) {
 	return n
 }
 
-// hasLapsed reports whether the server may have given somebody else something
+// hasLapsed reports whether the server may have given another relay something
 // that is held.
 func (p *part) hasLapsed(now time.Time) bool {
 	return slices.ContainsFunc(p.held, func(e *entry) bool { return !e.lease.After(now) })
 }
 
-// remove removes an entry that is in hand.
+// remove removes an entry that has been received.
 func (p *part) remove(e *entry) {
 	isIt := func(other *entry) bool { return other == e }
 	p.held = slices.DeleteFunc(p.held, isIt)

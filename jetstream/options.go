@@ -35,7 +35,7 @@ type config struct {
 	takeover    time.Duration
 	temporality metric.TemporalitySelector
 	aggregation metric.AggregationSelector
-	inHand      int           // bytes of messages that a relay has in hand, all partitions together
+	inHand      int           // bytes of messages that a relay has in memory, all partitions together
 	longestPull time.Duration // a request for messages; a reader that stops waits for its end
 }
 
@@ -46,7 +46,7 @@ const (
 )
 
 // lease is how long after it was asked for something, or its extension, a relay
-// may count on the server's giving it to nobody else. The server waits for
+// may count on the server giving it to no other relay. The server waits for
 // takeover; the rest is for a leader that dies and takes with it what it has
 // confirmed last.
 func (c *config) lease() time.Duration { return c.takeover * 3 / 4 }

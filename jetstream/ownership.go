@@ -86,8 +86,8 @@ func (r *reader) unpin() {
 	_ = r.queue.publisher.found().UnpinConsumer(ctx, consumerName(r.partition), group)
 }
 
-// dropLapsed lets go of what is held if the server may have given it to somebody
-// else.
+// dropLapsed lets go of what is held if the server may have given it to another
+// relay.
 func (r *reader) dropLapsed() {
 	r.queue.mu.Lock()
 	defer r.queue.mu.Unlock()

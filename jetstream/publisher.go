@@ -76,8 +76,8 @@ func (p *publisher) find(ctx context.Context) error {
 
 // findAgain looks whether the stream is there, and makes it if it has to and
 // may. A request that meets a change of leaders is not answered, so it has
-// a deadline of its own. Whoever waits while somebody else begins to look has that
-// answer.
+// a deadline of its own. A call that waits while another one begins to look has
+// the answer of that one.
 func (p *publisher) findAgain(ctx context.Context) error {
 	called := time.Now()
 	if err := acquire(ctx, p.finding, nil); err != nil {
@@ -230,7 +230,7 @@ func (p *publisher) failed(ctx context.Context, err error) error {
 	if isPassing(err) || isFull(err) || errors.As(err, new(temporary)) {
 		return temporary{err}
 	}
-	for _, mended := range []error{ErrNoStream, ErrMismatch, nats.ErrMaxPayload} { // by somebody, or by packing it again
+	for _, mended := range []error{ErrNoStream, ErrMismatch, nats.ErrMaxPayload} { // by a person, or by packing it again
 		if errors.Is(err, mended) {
 			return temporary{err}
 		}

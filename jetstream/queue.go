@@ -13,7 +13,7 @@ import (
 
 // Queue is a [queue.Queue] in a stream of JetStream. Make one with [Open]; it
 // must be closed, which the exporter that it is given to does at Shutdown. The
-// connection belongs to whoever made it, and must outlive the queue. All methods
+// connection belongs to the caller, and must outlive the queue. All methods
 // are safe for concurrent use.
 //
 // Each partition that is this relay's share has a reader, a goroutine that owns
@@ -228,15 +228,15 @@ func (q *Queue) endTaking() (replies []string) {
 	return replies
 }
 
-// nak gives messages back. That nobody confirms it does no harm: their time
-// runs out.
+// nak gives messages back. It does not wait for the server: where that does not
+// hear of it, their time runs out.
 func (q *Queue) nak(replies []string) {
 	for _, reply := range replies {
 		_ = q.js.Conn().Publish(reply, []byte("-NAK"))
 	}
 }
 
-// A Backlog is what the whole stream has, whoever has put it.
+// A Backlog is what the whole stream has, whichever process has put it.
 type Backlog struct {
 	// Messages is how many have not ended, Bytes their size.
 	Messages, Bytes uint64

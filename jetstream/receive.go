@@ -10,7 +10,7 @@ import (
 
 var (
 	// errRemade says that a message is of another stream of the same name than
-	// the one that is known: somebody has deleted that, or it has lost what it had.
+	// the one that is known: that was deleted, or has lost what it had.
 	errRemade = errors.New("the stream has been made again")
 
 	// errBehind says that the consumer counts from an earlier number on: the server
@@ -18,7 +18,7 @@ var (
 	errBehind = errors.New("the consumer is behind")
 )
 
-// receive enters a message that the server gives to nobody else before lease.
+// receive enters a message that the server gives to no other relay before lease.
 func (r *reader) receive(msg *nats.Msg, lease time.Time) error {
 	q := r.queue
 	meta, err := msg.Metadata()
@@ -55,7 +55,7 @@ func (r *reader) receive(msg *nats.Msg, lease time.Time) error {
 const headerPin = "Nats-Pin-Id"
 
 // pinOf returns the pin that the server has given to a message: its header is
-// behind those of whoever published it.
+// behind those of its producer.
 func pinOf(msg *nats.Msg) string {
 	pins := msg.Header.Values(headerPin)
 	if len(pins) == 0 {
@@ -82,8 +82,8 @@ func (q *Queue) dismiss(e *entry) bool {
 	return true
 }
 
-// renew notes that a message was received once more that is in hand, and reports
-// whether it was.
+// renew reports whether a message has been received before and is still here. It
+// then notes the new lease.
 func (q *Queue) renew(again *entry) (bool, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -12,9 +12,8 @@ import (
 	"github.com/asyncmetric/asyncmetric/spool/frame"
 )
 
-// maxData is how many bytes of OTLP one message may hold, uncompressed. It takes
-// some 50 times as much memory at worst, for empty elements, of whoever decodes
-// it.
+// maxData is how many bytes of OTLP one message may hold, uncompressed. To decode
+// them takes some 50 times as much memory at worst, for empty elements.
 const maxData = 8 << 20
 
 // A record is what one message has of a collection.

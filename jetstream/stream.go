@@ -189,7 +189,7 @@ func makeConsumer(ctx context.Context, js natsjs.JetStream, c *config, p int) (n
 	return consumer, err
 }
 
-// checkConsumer returns what is wrong with a consumer, which somebody else may
+// checkConsumer returns what is wrong with a consumer, which another program may
 // have made.
 func (c *config) checkConsumer(consumer natsjs.Consumer, p int) error {
 	has := consumer.CachedInfo().Config

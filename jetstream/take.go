@@ -89,7 +89,7 @@ func (q *Queue) decode(e *entry) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if e.state != held || e.collection != nil {
-		return // it was let go, or somebody else has decoded it
+		return // it was let go, or another call has decoded it
 	}
 	points := 0
 	if err == nil {

@@ -69,17 +69,18 @@
 //
 // The messages of partition 2 have the subject asyncmetric.part.2, and are
 // delivered through the durable pull consumer relay-2. The number of partitions
-// is a property of the stream, kept in its metadata; a process that opens it without
-// [WithPartitions] uses the one that it has. Relays announce themselves on the
-// subject asyncmetric.relays, and each takes its share of the partitions. That
-// is for balance: if they do not hear each other, the pinned consumers still keep
-// two from delivering one partition. But each process that announces itself
-// has a share, also a relay that delivers nothing since its backend is away, so only
-// relays should be allowed to. A relay delivers one collection at a time, the
-// oldest that it has: relays add throughput, up to the number of partitions, and
-// partitions alone do not. One process with fewer resources than partitions does
-// not use them all. Merging joins what is next to each other in the order in which
-// a relay takes it, and of the same resource: in the stream of a fleet, seldom.
+// is a property of the stream, kept in its metadata; a process that opens it
+// without [WithPartitions] uses the one that it has. Relays announce themselves
+// on the subject asyncmetric.relays, and each takes its share of the partitions.
+// That is for balance: if they do not hear each other, the pinned consumers still
+// keep two from delivering one partition. But each process that announces itself
+// has a share, also a relay that delivers nothing since its backend is away, so
+// only relays should be allowed to. A relay delivers one collection at a time,
+// the oldest that it has: relays add throughput, up to the number of partitions,
+// and partitions alone do not. One process with fewer resources than partitions
+// does not use them all. Merging joins what is next to each other in the order in
+// which a relay takes it, and of the same resource: in the stream of a fleet,
+// seldom.
 //
 // A server older than 2.11 has no pinned clients. The consumers then have one
 // message in flight, which keeps the order as well, but is slower, and merging

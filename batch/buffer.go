@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"reflect"
 	"slices"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -52,20 +53,38 @@ func (b *Buffer) Collection() *metricdata.ResourceMetrics { return &b.collection
 // Points returns the number of data points in the collection.
 func (b *Buffer) Points() int { return b.points }
 
-// Cap returns for how many data points, of all types together, the buffer has
-// or will have memory.
-func (b *Buffer) Cap() int {
-	return b.summaries.cap() + b.ints.cap() + b.floats.cap()
+// Bytes returns how many bytes of memory the buffer holds, for its collection
+// and in reserve for the next one. What the collection shares with its source
+// (the resource, attribute sets, strings, aggregations of an unknown kind) does
+// not count, nor does the Buffer itself. Bytes takes the same short time for
+// every collection.
+func (b *Buffer) Bytes() int {
+	n := b.aggregations()
+	b.each(func(m memory) { n += m.held() })
+	return n
 }
 
-func (a *numberArenas[N]) cap() int {
-	return a.points.cap() + a.histograms.cap() + a.exponentials.cap()
+// Used returns how many of those bytes the present collection needed. For a
+// buffer of a steady size it is a little less than Bytes; it is much less after
+// a collection that is smaller than the one before.
+func (b *Buffer) Used() int {
+	n := b.aggregations()
+	b.each(func(m memory) { n += m.taken() })
+	return n
+}
+
+// aggregations returns the size of the aggregations that the metrics refer to.
+// These are the only memory outside of the arenas. All kinds are about as large.
+func (b *Buffer) aggregations() int {
+	return b.metrics.total * int(reflect.TypeFor[metricdata.Sum[int64]]().Size())
 }
 
 // memory is an arena of any type.
 type memory interface {
 	rewind()
 	trim()
+	held() int
+	taken() int
 }
 
 // each calls f on every arena.

@@ -143,9 +143,7 @@ func (k aggregation[A, P]) coalescePoints(
 		k.deepen(b, dst[i:i+1])
 	}
 	if apart > 0 {
-		small := dst
-		dst = append(k.arena(b).take(len(small) + apart)[:0], small...)[:len(small)+apart]
-		clear(small)
+		dst = k.arena(b).grow(dst, apart)
 	}
 	rest := dst[len(older):len(older)]
 	for j := range newer {

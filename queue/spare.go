@@ -47,4 +47,8 @@ func (s *spareBuffers) put(b *batch.Buffer) {
 	}
 }
 
-func (s *spareBuffers) tooLarge(b *batch.Buffer) bool { return b.Cap() > maxSpareRatio*s.points }
+// tooLarge compares what b holds with the newest collection, at as many bytes a
+// data point as the content of b has.
+func (s *spareBuffers) tooLarge(b *batch.Buffer) bool {
+	return b.Bytes()*b.Points() > maxSpareRatio*s.points*b.Used()
+}

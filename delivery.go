@@ -122,7 +122,7 @@ func (d *delivery) deliver(s *shipment) {
 	for _, entry := range s.entries {
 		d.reportUnknown(entry.Collection())
 	}
-	s.inTurn = len(s.loads) == 1 || len(d.senders) > 1 && batch.Repeats(s.entries[0].Collection())
+	s.inTurn = len(s.loads) == 1 || len(d.senders) > 1 && batch.HasRepeatedSeries(s.entries[0].Collection())
 	s.working = len(d.senders)
 	s.worked = make(chan struct{})
 	_ = each(d.senders, func(sender *sender) error {

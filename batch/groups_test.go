@@ -10,31 +10,31 @@ import (
 
 type list []int
 
-// linedUp returns the elements of each row.
-func linedUp(lists ...*list) [][]*int {
-	l := lineUp(lists, func(l *list) []int { return *l }, func(e *int, _ int) int { return *e })
-	var rows [][]*int
-	for i := range l.rows {
-		rows = append(rows, l.rows[i].elements)
+// grouped returns the elements of each group.
+func grouped(lists ...*list) [][]*int {
+	g := groupBy(lists, func(l *list) []int { return *l }, func(e *int, _ int) int { return *e })
+	var groups [][]*int
+	for i := range g.all {
+		groups = append(groups, g.all[i].elements)
 	}
-	return rows
+	return groups
 }
 
-// simplyLinedUp is the same, in the obvious way.
-func simplyLinedUp(lists ...*list) [][]*int {
-	var rows [][]*int
+// simplyGrouped does the same in the obvious way.
+func simplyGrouped(lists ...*list) [][]*int {
+	var groups [][]*int
 	at := map[int]int{}
 	for _, l := range lists {
 		for i := range *l {
 			key := (*l)[i]
 			if _, known := at[key]; !known {
-				at[key] = len(rows)
-				rows = append(rows, nil)
+				at[key] = len(groups)
+				groups = append(groups, nil)
 			}
-			rows[at[key]] = append(rows[at[key]], &(*l)[i])
+			groups[at[key]] = append(groups[at[key]], &(*l)[i])
 		}
 	}
-	return rows
+	return groups
 }
 
 // requireSameElements tells elements apart by where they are.
@@ -48,7 +48,7 @@ func requireSameElements(t require.TestingT, want, got [][]*int) {
 	}
 }
 
-func TestLineupIsThatOfASimpleOne(t *testing.T) {
+func TestGroupsIsThatOfASimpleOne(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		keys := rapid.IntRange(0, rapid.IntRange(0, 9).Draw(t, "different"))
 		var lists []*list
@@ -59,12 +59,12 @@ func TestLineupIsThatOfASimpleOne(t *testing.T) {
 			}
 			lists = append(lists, &next)
 		}
-		requireSameElements(t, simplyLinedUp(lists...), linedUp(lists...))
+		requireSameElements(t, simplyGrouped(lists...), grouped(lists...))
 	})
 }
 
-// A row may be the one that comes next and still not be the right one.
-func TestLineupPutsWhatOccursTwiceInItsOrder(t *testing.T) {
+// The group that comes next is not always the right one.
+func TestGroupsPutsWhatOccursTwiceInItsOrder(t *testing.T) {
 	for _, lists := range [][]*list{
 		{{1, 2}, {2, 1, 2}},
 		{{1, 2, 1}, {2, 1}},
@@ -73,17 +73,17 @@ func TestLineupPutsWhatOccursTwiceInItsOrder(t *testing.T) {
 		{{1, 2, 1}, {1, 1, 2}, {2, 1, 1}},
 		{{}, {1, 1}, {1, 1}},
 	} {
-		requireSameElements(t, simplyLinedUp(lists...), linedUp(lists...))
+		requireSameElements(t, simplyGrouped(lists...), grouped(lists...))
 	}
 }
 
-func TestLineupTellsKeysHowManyElementsCameBefore(t *testing.T) {
+func TestGroupsTellsKeysHowManyElementsCameBefore(t *testing.T) {
 	var asked []int
 	lists := []*list{{7, 8}, {}, {9}, {7}}
-	l := lineUp(lists, func(l *list) []int { return *l }, func(_ *int, before int) int {
+	g := groupBy(lists, func(l *list) []int { return *l }, func(_ *int, before int) int {
 		asked = append(asked, before)
 		return before
 	})
 	assert.Equal(t, []int{0, 1, 2, 3}, asked)
-	assert.Len(t, l.rows, 4, "so each may have a row of its own")
+	assert.Len(t, g.all, 4, "so that each may have a group of its own")
 }

@@ -85,7 +85,7 @@ func (l *ledger) findPair() (older *entry) {
 		}
 		newer := older.next
 		if older.state == waiting && newer.state == waiting &&
-			older.apart != newer.version && older.resource == newer.resource && c.mayJoin(older.parts+newer.parts) {
+			older.apart != newer.version && !l.flightBetween(older, newer.position) && older.resource == newer.resource && c.mayJoin(older.parts+newer.parts) {
 			c.cursor = older
 			return older
 		}

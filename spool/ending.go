@@ -11,11 +11,10 @@ import (
 // An ending is the end of entries that has to be recorded: one that is settled,
 // or some that Take drops.
 type ending struct {
-	entries  []*entry
-	exported int
-	dropped  int
-	drop     *queue.Drop // nil if whoever settles knows
-	result   chan error  // capacity 1: the sender never waits
+	entries []*entry
+	outcome queue.Outcome // of the only entry, if it is settled
+	drop    *queue.Drop   // nil if the entry is settled
+	result  chan error    // capacity 1: the sender never waits
 }
 
 // wait waits until the end is on disk. That it could not be written is no
@@ -29,23 +28,24 @@ func (e *ending) wait(ctx context.Context) error {
 	}
 }
 
-// dropEntries begins to drop entries that wait. The caller holds the lock.
+// dropEntries begins to drop entries that wait, in their order. The caller holds
+// the lock.
 func (q *Queue) dropEntries(entries []*entry, reason queue.DropReason, err error) *ending {
-	d := &ending{entries: entries, result: make(chan error, 1)}
+	drop := &queue.Drop{Reason: reason, Err: fmt.Errorf("spool: %w", err), Position: entries[0].position}
 	for _, e := range entries {
-		d.dropped += e.points
+		drop.Points += e.points
 		e.state = settling
 	}
-	d.drop = &queue.Drop{Points: d.dropped, Reason: reason, Err: fmt.Errorf("spool: %w", err)}
+	d := &ending{entries: entries, drop: drop, result: make(chan error, 1)}
 	q.endings = append(q.endings, d)
 	q.nudge()
 	return d
 }
 
 // settle is Settle of an entry.
-func (q *Queue) settle(e *entry, exported, dropped int) error {
-	defer q.announce()
-	d, stopped, err := q.beginSettling(e, exported, dropped)
+func (q *Queue) settle(e *entry, o queue.Outcome) error {
+	defer q.tell()
+	d, stopped, err := q.beginSettling(e, o)
 	if err != nil {
 		return err
 	}
@@ -55,25 +55,37 @@ func (q *Queue) settle(e *entry, exported, dropped int) error {
 	return <-d.result
 }
 
-// beginSettling checks the numbers and hands the end to the keeper, unless that
+// beginSettling checks the outcome and hands the end to the keeper, unless that
 // has stopped.
-func (q *Queue) beginSettling(e *entry, exported, dropped int) (d *ending, stopped bool, err error) {
+func (q *Queue) beginSettling(e *entry, o queue.Outcome) (d *ending, stopped bool, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if e.state != inFlight {
-		return nil, false, fmt.Errorf("spool: the collection at position %d has been settled before", e.position)
+	if err := e.ensureInFlight(); err != nil {
+		return nil, false, err
 	}
-	if exported < 0 || dropped < 0 || exported+dropped != e.points {
+	if o.Exported < 0 || o.Dropped < 0 || o.Exported+o.Dropped != e.points {
 		return nil, false, fmt.Errorf("spool: %d exported and %d dropped data points do not make up the %d of the collection",
-			exported, dropped, e.points)
+			o.Exported, o.Dropped, e.points)
 	}
 	e.state = settling
-	d = &ending{entries: []*entry{e}, exported: exported, dropped: dropped, result: make(chan error, 1)}
+	d = &ending{entries: []*entry{e}, outcome: o, result: make(chan error, 1)}
 	if !q.stopped {
 		q.endings = append(q.endings, d)
 		q.nudge()
 	}
 	return d, q.stopped, nil
+}
+
+// giveBack is Return of an entry. The record is in the file already.
+func (q *Queue) giveBack(e *entry) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err := e.ensureInFlight(); err != nil {
+		return err
+	}
+	q.ledger.giveBack(e)
+	q.signal()
+	return nil
 }
 
 // settleLate records an end after Close: it opens the file for it.
@@ -106,9 +118,9 @@ func (q *Queue) enterEnding(d *ending) {
 	}
 	for _, e := range d.entries {
 		if d.drop != nil {
-			q.ledger.end(e, 0, e.points)
+			q.ledger.end(e, queue.Outcome{Dropped: e.points})
 		} else {
-			q.ledger.end(e, d.exported, d.dropped)
+			q.ledger.end(e, d.outcome)
 		}
 	}
 }

@@ -1,6 +1,8 @@
 package spool
 
 import (
+	"cmp"
+	"fmt"
 	"time"
 
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
@@ -56,7 +58,22 @@ func (e *entry) Accepted() time.Time { return e.newest }
 // Settle implements [queue.Entry]. It returns when the record has been deleted
 // from the disk. Where that fails the entry has still ended in this process;
 // the next one may hand it out again.
-func (e *entry) Settle(exported, dropped int) error { return e.queue.settle(e, exported, dropped) }
+func (e *entry) Settle(o queue.Outcome) error { return e.queue.settle(e, o) }
+
+// Return implements [queue.Entry]. It does not wait for the disk. After Close
+// the record stays in the file.
+func (e *entry) Return() error { return e.queue.giveBack(e) }
+
+func (e *entry) compare(position uint64) int { return cmp.Compare(e.position, position) }
+
+// ensureInFlight returns an error if the entry is not in flight. The caller
+// holds the lock.
+func (e *entry) ensureInFlight() error {
+	if e.state != inFlight {
+		return fmt.Errorf("spool: the collection at position %d has been settled or returned before", e.position)
+	}
+	return nil
+}
 
 // A backlog is the entries that wait, from the oldest to the newest. A list
 // rather than a slice, as entries are removed anywhere when they are joined,
@@ -75,6 +92,28 @@ func (b *backlog) push(e *entry) {
 		b.first = e
 	}
 	b.last = e
+	b.len++
+	b.bytes += e.size
+}
+
+// insert adds an entry before all that are newer. It does not take long: only
+// entries that were in flight, too, can be older.
+func (b *backlog) insert(e *entry) {
+	newer := b.first
+	for newer != nil && newer.position < e.position {
+		newer = newer.next
+	}
+	if newer == nil {
+		b.push(e)
+		return
+	}
+	e.state, e.prev, e.next = waiting, newer.prev, newer
+	newer.prev = e
+	if e.prev != nil {
+		e.prev.next = e
+	} else {
+		b.first = e
+	}
 	b.len++
 	b.bytes += e.size
 }

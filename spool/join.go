@@ -3,6 +3,7 @@ package spool
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
@@ -147,7 +148,8 @@ func (q *Queue) claimNewest(put *put) *entry {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	newest := q.ledger.backlog.last
-	if newest == nil || newest.state != waiting || newest.resource != put.index.resource {
+	if newest == nil || newest.state != waiting || newest.resource != put.index.resource ||
+		q.ledger.flightBetween(newest, math.MaxUint64) {
 		return nil
 	}
 	newest.state = claimed

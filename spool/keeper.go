@@ -223,18 +223,21 @@ func (q *Queue) enterSuccess(p *plan) {
 	for _, j := range p.joins {
 		l.join(j)
 	}
-	overflowed := 0
+	overflowed := queue.Drop{Reason: queue.ReasonOverflow, Err: queue.ErrFull}
 	for _, d := range p.drops {
-		points := d.entry.points
-		l.end(d.entry, 0, points)
-		if d.reason == queue.ReasonOverflow {
-			overflowed += points
+		points, position := d.entry.points, d.entry.position
+		l.end(d.entry, queue.Outcome{Dropped: points})
+		if d.reason != queue.ReasonOverflow {
+			q.noteDrop(queue.Drop{Points: points, Reason: d.reason, Err: d.err, Position: position})
 			continue
 		}
-		q.noteDrop(queue.Drop{Points: points, Reason: d.reason, Err: d.err})
+		if overflowed.Points == 0 { // the oldest comes first
+			overflowed.Position = position
+		}
+		overflowed.Points += points
 	}
-	if overflowed > 0 {
-		q.noteDrop(queue.Drop{Points: overflowed, Reason: queue.ReasonOverflow, Err: queue.ErrFull})
+	if overflowed.Points > 0 {
+		q.noteDrop(overflowed)
 	}
 	for _, put := range p.puts {
 		l.accept(&entry{queue: q, index: put.index, position: l.position + 1})

@@ -37,7 +37,7 @@ type put struct {
 // Metrics that OTLP cannot express, of which [otlp.Append] says what they are,
 // are left out of a collection and dropped, with [queue.ReasonPermanent].
 func (q *Queue) Put(ctx context.Context, rm *metricdata.ResourceMetrics) error {
-	defer q.announce()
+	defer q.tell()
 	points := batch.Points(rm)
 	if err := q.refusal(ctx); err != nil || points == 0 {
 		return err

@@ -48,9 +48,7 @@ type Queue struct {
 	stopping  bool // the keeper must end
 	stopped   bool // the keeper has ended, or will not look again
 
-	observed *queue.Observer // nil until Observe
-	notices  []notice        // what the observer has not been told of
-	untold   int             // errors that there was no room for
+	notices queue.Notices
 
 	// Owned by the keeper, and by Close when it has ended.
 	store   *store // nil if the last one was damaged and there is no new one yet
@@ -99,34 +97,73 @@ func Open(dir string, opts ...Option) (*Queue, error) {
 
 func (q *Queue) path() string { return filepath.Join(q.dir, fileName) }
 
-// Observe implements [queue.Queue]. What went wrong in Open is told now.
-func (q *Queue) Observe(o queue.Observer) {
-	q.mu.Lock()
-	q.observed = &o
-	q.mu.Unlock()
-	q.announce()
+// Start implements [queue.Queue]. The observer hears now what went wrong in
+// Open.
+func (q *Queue) Start(o queue.Observer) error {
+	if err := q.start(o); err != nil {
+		return err
+	}
+	q.tell()
+	return nil
 }
+
+func (q *Queue) start(o queue.Observer) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.notices.Started():
+		return queue.ErrInUse
+	case q.closing:
+		return queue.ErrClosed
+	}
+	q.notices.Start(o)
+	return nil
+}
+
+// noteDrop and noteFailure note what the next call that ends tells the
+// observer. The keeper does not tell itself, because the observer may call Put.
+// The signal makes the exporter call Take, in case no other call ends soon. The
+// caller holds the lock.
+func (q *Queue) noteDrop(d queue.Drop) {
+	q.notices.Dropped(d)
+	q.signal()
+}
+
+func (q *Queue) noteFailure(err error) {
+	q.notices.Failed(q.inFolder(err))
+	q.signal()
+}
+
+// tell tells the observer what it has not heard yet. The caller does not hold
+// the lock.
+func (q *Queue) tell() {
+	if q.notices.Tell(&q.mu) {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.signal() // First of Stats may have moved
+	}
+}
+
+// inFolder says of an error which folder it concerns.
+func (q *Queue) inFolder(err error) error { return fmt.Errorf("spool: folder %s: %w", q.dir, err) }
 
 // Ready implements [queue.Queue].
 func (q *Queue) Ready() <-chan struct{} { return q.ready }
 
-// Durable implements [queue.Queue]: what is on disk outlives the process.
-func (q *Queue) Durable() bool { return true }
-
-// Last implements [queue.Queue].
-func (q *Queue) Last() uint64 {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.ledger.position
+// Info implements [queue.Queue]: what is on disk outlives the process.
+func (q *Queue) Info() queue.Info {
+	return queue.Info{Durable: true, MaxBytes: q.config.maxBytes, Overflow: q.config.overflow}
 }
 
-// Stats implements [queue.Queue]. What was found by Open counts as accepted.
-// The capacity is 0, as the queue is bounded in bytes. Records that a newer
-// release wrote are not in the figures.
+// Stats implements [queue.Queue]. What Open found counts as accepted. Records
+// that a newer release wrote are not in the figures: they do not end in this
+// process.
 func (q *Queue) Stats() queue.Stats {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.ledger.snapshot()
+	s := q.ledger.snapshot()
+	s.First = q.notices.First(s.First)
+	return s
 }
 
 // Bytes returns the size of the records that have not ended, those in flight
@@ -150,7 +187,7 @@ func (q *Queue) Seal() {
 }
 
 // Close implements [queue.Queue]. It waits for what is being written, then
-// closes the file; what waits and what is in flight is kept in it. An entry in
+// closes the file, which keeps what waits and what is in flight. An entry in
 // flight that is settled later opens the file once more. Concurrent calls wait
 // for the same end.
 func (q *Queue) Close() error {
@@ -159,7 +196,7 @@ func (q *Queue) Close() error {
 		<-q.done
 		return nil
 	}
-	defer q.announce()
+	defer q.tell()
 	defer close(q.done)
 	q.taking <- struct{}{}
 	defer func() { <-q.taking }()
@@ -170,8 +207,6 @@ func (q *Queue) Close() error {
 	<-q.kept
 
 	q.mu.Lock()
-	q.ledger.closed = true
-	q.ledger.passBarriers()
 	q.signal()
 	q.mu.Unlock()
 	if q.store == nil {

@@ -30,8 +30,8 @@ type reading struct {
 // long as ctx allows. A record that cannot be read back is dropped, with
 // [queue.ReasonCorrupt], one that is too old with [queue.ReasonAge]; the next
 // one is handed out instead.
-func (q *Queue) Take(ctx context.Context, want func(*metricdata.ResourceMetrics) bool) (queue.Entry, error) {
-	defer q.announce()
+func (q *Queue) Take(ctx context.Context, limit queue.Limit) (queue.Entry, error) {
+	defer q.tell()
 	select {
 	case q.taking <- struct{}{}:
 	case <-ctx.Done():
@@ -52,8 +52,7 @@ func (q *Queue) Take(ctx context.Context, want func(*metricdata.ResourceMetrics)
 				continue
 			}
 		}
-		wanted := want == nil || want(e.collection)
-		return q.hand(e, wanted)
+		return q.hand(e, limit.Admits(e.collection, e.points))
 	}
 }
 
@@ -187,10 +186,10 @@ func (r *reading) collection() (*metricdata.ResourceMetrics, error) {
 }
 
 // hand hands out an entry that Take holds, or lets it go.
-func (q *Queue) hand(e *entry, wanted bool) (queue.Entry, error) {
+func (q *Queue) hand(e *entry, admitted bool) (queue.Entry, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !wanted {
+	if !admitted {
 		e.state = waiting
 		return nil, queue.ErrDeclined
 	}

@@ -87,27 +87,41 @@ func (q *Queue) read(e *entry, p *plan) ([]byte, error) {
 }
 
 // next takes the first call of Put out of the line, if it may begin. Those that
-// the policy refuses end here.
+// the policy refuses, or that do not wait for room, end here.
 func (q *Queue) next(p *plan) *put {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for len(q.line) > 0 && !q.yields() {
 		first := q.line[0]
 		fits := q.fits(p, first.index.size, q.config.maxBytes)
-		if !fits && q.config.overflow == queue.Block {
+		if !fits && q.config.overflow == queue.Block && first.ended == nil {
 			q.full = true
+			q.refuseEnded()
 			return nil
 		}
 		q.line = slices.Delete(q.line, 0, 1)
-		if fits || q.config.overflow != queue.DropNewest {
+		switch {
+		case !fits && q.config.overflow == queue.Block:
+			first.result <- first.ended
+		case !fits && q.config.overflow == queue.DropNewest:
+			first.result <- queue.ErrFull
+		default:
 			q.begun++
 			return first
 		}
-		q.ledger.refuse(first.index.points)
-		q.noteDrop(queue.Drop{Points: first.index.points, Reason: queue.ReasonOverflow, Err: queue.ErrFull})
-		first.result <- queue.ErrFull
 	}
 	return nil
+}
+
+// refuseEnded ends the calls of Put in line that do not wait for room. The caller
+// holds the lock.
+func (q *Queue) refuseEnded() {
+	q.line = slices.DeleteFunc(q.line, func(p *put) bool {
+		if p.ended != nil {
+			p.result <- p.ended
+		}
+		return p.ended != nil
+	})
 }
 
 // yields reports whether it is the turn of Take, which has found the oldest
@@ -164,11 +178,13 @@ func (q *Queue) enterPlan(p *plan, err, endingErr error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	puts, told := p.allPuts(), err
+	abandoned := slices.ContainsFunc(puts, func(p *put) bool { return p.abandoned })
 	if errors.Is(err, errUnsynced) { // it is in the file
 		err, endingErr = nil, nil
-		if len(puts) == 0 {
-			q.noteFailure(told)
-		}
+		abandoned = abandoned || len(puts) == 0
+	}
+	if told != nil && abandoned { // a caller that would get the error does not wait for it, or there is none
+		q.noteFailure(told)
 	}
 	if endingErr == nil {
 		q.leftovers = nil
@@ -222,6 +238,9 @@ func (q *Queue) enterSuccess(p *plan) {
 	l := &q.ledger
 	for _, j := range p.joins {
 		l.join(j)
+		if j.put != nil {
+			q.dropUnfit(j.put)
+		}
 	}
 	overflowed := queue.Drop{Reason: queue.ReasonOverflow, Err: queue.ErrFull}
 	for _, d := range p.drops {
@@ -241,6 +260,18 @@ func (q *Queue) enterSuccess(p *plan) {
 	}
 	for _, put := range p.puts {
 		l.accept(&entry{queue: q, index: put.index, position: l.position + 1})
+		q.dropUnfit(put)
 		q.signal()
 	}
+}
+
+// dropUnfit enters that OTLP cannot express a part of the newest collection.
+func (q *Queue) dropUnfit(p *put) {
+	if p.left == 0 {
+		return
+	}
+	q.ledger.refuse(p.left)
+	q.noteDrop(queue.Drop{
+		Points: p.left, Reason: queue.ReasonPermanent, Err: fmt.Errorf("spool: %w", p.unfit), Position: q.ledger.position,
+	})
 }

@@ -38,11 +38,11 @@ func mustPut(b *testing.B, m *Memory, ctx context.Context, rm *metricdata.Resour
 }
 
 func mustEnd(b *testing.B, m *Memory, ctx context.Context) {
-	e, err := m.Take(ctx, nil)
+	e, err := m.Take(ctx, Limit{})
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := e.Settle(e.Points(), 0); err != nil {
+	if err := e.Settle(Outcome{Exported: e.Points()}); err != nil {
 		b.Fatal(err)
 	}
 }

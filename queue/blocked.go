@@ -6,12 +6,13 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
 
-// A blockedPut is a call of Put that waits for room. Whoever makes room, or
+// A blockedPut is a call of Put that waits for room. A call that makes room, or
 // seals the queue, takes it out of the line and sends its result; a call whose
 // context ends takes itself out.
 type blockedPut struct {
 	rm     *metricdata.ResourceMetrics // read only while in line, under the lock
 	points int
+	err    error      // set when it is out of line
 	result chan error // capacity 1: the sender never waits
 }
 
@@ -38,8 +39,8 @@ func (m *Memory) await(ctx context.Context, b *blockedPut) error {
 
 // leave takes b out of the line and reports whether it was still there.
 func (m *Memory) leave(b *blockedPut) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	m.lock()
+	defer m.unlock()
 	for i := range m.blocked.Len() {
 		if m.blocked.At(i) == b {
 			m.blocked.Remove(i)
@@ -54,16 +55,23 @@ func (m *Memory) leave(b *blockedPut) bool {
 // first of them does not fit. The caller holds the lock and has made room.
 func (m *Memory) admit() {
 	for m.blocked.Len() > 0 && m.fits(m.blocked.At(0).points) {
-		b, _ := m.blocked.Pop()
+		b := m.blocked.At(0)
 		m.push(b.rm, b.points)
-		b.result <- nil
+		m.endBlocked(nil)
 	}
 }
 
 // refuseBlocked ends all blocked calls. The caller holds the lock.
 func (m *Memory) refuseBlocked() {
 	for m.blocked.Len() > 0 {
-		b, _ := m.blocked.Pop()
-		b.result <- ErrClosed
+		m.endBlocked(ErrClosed)
 	}
+}
+
+// endBlocked takes the first blocked call out of the line. It returns when unlock
+// has published what was done for it.
+func (m *Memory) endBlocked(err error) {
+	b, _ := m.blocked.Pop()
+	b.rm, b.err = nil, err
+	m.released = append(m.released, b)
 }

@@ -130,16 +130,15 @@ func TestPutThatIsGrantedAndCancelledAtOnceIsInTheQueue(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			l := newLine(t)
 			l.join(5, 2)
-			l.mu.Lock() // both happen before Put can look at either
+			l.lock() // both happen before Put can look at either
 			l.cancel[2]()
-			e, _ := l.waiting.Pop()
-			l.stats.InFlight += e.Points()
-			l.inFlight = append(l.inFlight, e)
+			e := l.pop()
+			l.takeOff(e)
 			l.admit()
-			l.mu.Unlock()
+			l.unlock()
 			l.returned(2, nil)
 			l.exports(1, 2)
-			require.NoError(t, e.Settle(5, 0))
+			require.NoError(t, e.Settle(Outcome{Exported: 5}))
 		})
 	}
 }

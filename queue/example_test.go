@@ -22,14 +22,14 @@ func requests(n int64) *metricdata.ResourceMetrics {
 // printQueue exports what waits in q.
 func printQueue(ctx context.Context, q queue.Queue) {
 	for {
-		entry, err := q.Take(ctx, nil)
+		entry, err := q.Take(ctx, queue.Limit{})
 		if err != nil {
 			fmt.Println(err)
 			return
 		}
 		sum := entry.Collection().ScopeMetrics[0].Metrics[0].Data.(metricdata.Sum[int64])
 		fmt.Println("exported:", sum.DataPoints[0].Value)
-		if err := entry.Settle(entry.Points(), 0); err != nil {
+		if err := entry.Settle(queue.Outcome{Exported: entry.Points()}); err != nil {
 			fmt.Println(err)
 		}
 	}
@@ -61,10 +61,13 @@ func ExampleNewMemory() {
 func ExampleNewMemory_dropOldest() {
 	ctx := context.Background()
 	q, _ := queue.NewMemory(2, queue.DropOldest)
-	q.Observe(queue.Observer{
+	err := q.Start(queue.Observer{
 		Dropped: func(d queue.Drop) { fmt.Printf("dropped %d data point: %s\n", d.Points, d.Reason) },
 		Failed:  func(err error) { fmt.Println(err) },
 	})
+	if err != nil {
+		fmt.Println(err)
+	}
 	for n := range int64(3) {
 		fmt.Println(q.Put(ctx, requests(n)))
 	}

@@ -12,20 +12,33 @@ import (
 
 // BlockedPuts returns how many calls of Put wait for room.
 func (m *Memory) BlockedPuts() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	m.lock()
+	defer m.unlock()
 	return m.blocked.Len()
 }
 
 // Waiting returns how many collections wait, and how many data points they
 // have.
 func (m *Memory) Waiting() (collections, points int) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	m.lock()
+	defer m.unlock()
 	for i := range m.waiting.Len() {
 		points += m.waiting.At(i).Points()
 	}
 	return m.waiting.Len(), points
+}
+
+func take(t testing.TB, m *Memory) Entry {
+	t.Helper()
+	e, err := m.Take(t.Context(), Limit{})
+	require.NoError(t, err)
+	return e
+}
+
+// settle settles an entry as exported.
+func settle(t testing.TB, e Entry) {
+	t.Helper()
+	require.NoError(t, e.Settle(Outcome{Exported: e.Points()}))
 }
 
 // A line is a full queue of ten data points with the policy Block, and calls of
@@ -63,10 +76,10 @@ func (l *line) join(points int, value int64) {
 // export takes the next collection, settles it and returns its value.
 func (l *line) export() int64 {
 	l.t.Helper()
-	e, err := l.Take(l.t.Context(), nil)
+	e, err := l.Take(l.t.Context(), Limit{})
 	require.NoError(l.t, err)
 	value := metrictest.Value(e.Collection())
-	require.NoError(l.t, e.Settle(e.Points(), 0))
+	require.NoError(l.t, e.Settle(Outcome{Exported: e.Points()}))
 	synctest.Wait()
 	return value
 }

@@ -17,25 +17,37 @@ import (
 // order, overflow and every counter one decision, and lets Take put in what a
 // blocked call brought, on that call's behalf: a blocked Put is either done or
 // not, so no wake-up can be lost and nothing granted has to be given back. The
-// lock is held for as long as copying or evicting takes, and never while
-// anything waits or a function of the observer runs.
+// lock is held for as long as copying or joining takes, and never while
+// anything waits or a function of the observer runs. Stats does not need it.
 type Memory struct {
 	maxPoints int
 	overflow  Overflow
 	ready     chan struct{} // capacity 1
 
-	mu       sync.Mutex
-	waiting  *Ring[*entry]
-	inFlight []*entry // in the order of their positions
-	blocked  *Ring[*blockedPut]
-	notices  Notices
-	spare    spareBuffers
-	last     uint64 // the position of the newest collection
-	stats    Stats  // but for Oldest
-	sealed   bool
-	closed   bool
+	mu        sync.Mutex // taken by lock, released by unlock; protects what follows
+	waiting   ring[*entry]
+	inFlight  []*entry // in the order of their positions
+	blocked   ring[*blockedPut]
+	notices   Notices
+	free      freeList
+	counters  Stats // without Oldest and First
+	sealed    bool
+	closed    bool
+	coalescer coalescer // under Coalesce
 
-	coarsening coarsening // under Coalesce
+	// What unlock does when all has been done: see there.
+	released []*blockedPut
+	wake     bool
+
+	published published
+}
+
+// published is what Stats returns: the state at the end of the latest critical
+// section. Its lock is held for no longer than it takes to copy it. Who needs
+// the lock of the queue as well takes that one first.
+type published struct {
+	mu    sync.Mutex
+	stats Stats
 }
 
 var _ Queue = (*Memory)(nil)
@@ -54,10 +66,7 @@ func NewMemory(maxPoints int, overflow Overflow) (*Memory, error) {
 		maxPoints: maxPoints,
 		overflow:  overflow,
 		ready:     make(chan struct{}, 1),
-		waiting:   NewRing[*entry](0), // bounded by the points in it
-		blocked:   NewRing[*blockedPut](0),
-
-		coarsening: coarsening{target: 1},
+		coalescer: coalescer{target: 1},
 	}, nil
 }
 
@@ -71,8 +80,8 @@ func (m *Memory) Start(o Observer) error {
 }
 
 func (m *Memory) start(o Observer) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	m.lock()
+	defer m.unlock()
 	switch {
 	case m.notices.Started():
 		return ErrInUse
@@ -86,10 +95,62 @@ func (m *Memory) start(o Observer) error {
 // tell tells the observer what it has not heard yet. The caller does not hold
 // the lock.
 func (m *Memory) tell() {
-	if m.notices.Tell(&m.mu) {
-		m.mu.Lock()
-		defer m.mu.Unlock()
+	if m.notices.Tell((*locker)(m)) {
 		m.signal()
+	}
+}
+
+// A locker is the lock of a Memory.
+type locker Memory
+
+func (l *locker) Lock()   { (*Memory)(l).lock() }
+func (l *locker) Unlock() { (*Memory)(l).unlock() }
+
+func (m *Memory) lock() { m.mu.Lock() }
+
+// unlock ends a critical section: it publishes the new state, and only then
+// wakes those who look at it.
+func (m *Memory) unlock() {
+	m.free.trim(m.maxPoints - m.waitingPoints())
+	m.publish()
+	for _, b := range m.released {
+		b.result <- b.err
+	}
+	clear(m.released)
+	m.released = m.released[:0]
+	if m.wake {
+		m.wake = false
+		m.signal()
+	}
+	m.mu.Unlock()
+}
+
+func (m *Memory) publish() {
+	s := m.counters
+	if e := m.oldest(); e != nil {
+		s.Oldest, s.First = e.oldest, e.position
+	}
+	s.First = m.notices.First(s.First)
+	m.published.mu.Lock()
+	defer m.published.mu.Unlock()
+	m.published.stats = s
+}
+
+// oldest returns the entry with the lowest position that has not ended.
+func (m *Memory) oldest() (e *entry) {
+	if m.waiting.Len() > 0 {
+		e = m.waiting.At(0)
+	}
+	if len(m.inFlight) > 0 && (e == nil || m.inFlight[0].position < e.position) {
+		e = m.inFlight[0]
+	}
+	return e
+}
+
+func (m *Memory) signal() {
+	select {
+	case m.ready <- struct{}{}:
+	default: // the signal that is there already says the same
 	}
 }
 
@@ -98,6 +159,13 @@ func (m *Memory) Ready() <-chan struct{} { return m.ready }
 
 // Info implements [Queue]. What is in memory does not outlive it.
 func (m *Memory) Info() Info { return Info{MaxPoints: m.maxPoints, Overflow: m.overflow} }
+
+// Stats implements [Queue].
+func (m *Memory) Stats() Stats {
+	m.published.mu.Lock()
+	defer m.published.mu.Unlock()
+	return m.published.stats
+}
 
 // Put implements [Queue].
 func (m *Memory) Put(ctx context.Context, rm *metricdata.ResourceMetrics) error {
@@ -118,15 +186,16 @@ func (m *Memory) put(
 ) (dropped bool, blocked *blockedPut, err error) {
 	points := batch.Points(rm)
 
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	m.lock()
+	defer m.unlock()
 	if m.sealed {
 		return false, nil, ErrClosed
 	}
+	m.free.tick(points)
 	if points == 0 {
 		return false, nil, nil
 	}
-	if m.overflow == Coalesce && m.takeUp(rm, points) {
+	if m.overflow == Coalesce && m.coalesce(rm, points) {
 		return false, nil, nil
 	}
 	if !m.fits(points) || m.blocked.Len() > 0 {
@@ -146,42 +215,56 @@ func (m *Memory) put(
 	return dropped, nil, nil
 }
 
-// fits reports whether a collection of so many points may wait now.
+// fits reports whether a collection with the given number of points may wait
+// now.
 func (m *Memory) fits(points int) bool {
 	return m.waiting.Len() == 0 || m.waitingPoints()+points <= m.maxPoints
 }
 
-func (m *Memory) waitingPoints() int { return m.stats.Queued - m.stats.InFlight }
+func (m *Memory) waitingPoints() int { return m.counters.Queued - m.counters.InFlight }
 
 // push adds a copy of rm to what waits.
 func (m *Memory) push(rm *metricdata.ResourceMetrics, points int) {
-	buffer := m.spare.get(points)
-	batch.Copy(buffer, rm)
+	buffer := m.copy(rm, points)
 	now := time.Now()
-	m.last++
+	m.counters.Last++
 	m.waiting.Push(&entry{
 		queue:    m,
 		buffer:   buffer,
-		position: m.last,
+		points:   points,
+		position: m.counters.Last,
 		parts:    1,
 		largest:  points,
-		version:  m.coarsening.nextVersion(),
+		version:  m.coalescer.nextVersion(),
 		oldest:   now,
 		newest:   now,
 	})
-	m.stats.Accepted += uint64(points)
-	m.stats.Queued += points
-	m.stats.Collections++
-	m.signal()
+	m.counters.Accepted += uint64(points)
+	m.counters.Queued += points
+	m.counters.Collections++
+	m.wake = true
+}
+
+// copy returns a copy of rm in a buffer of the free list. Free buffers make room
+// for it where they have to, and one that turns out to be much too large is not
+// used: what waits shall not take more memory than it needs.
+func (m *Memory) copy(rm *metricdata.ResourceMetrics, points int) *batch.Buffer {
+	buffer, used := m.free.get(points)
+	m.free.trim(m.maxPoints - m.waitingPoints() - points)
+	batch.Copy(buffer, rm)
+	m.free.filled(buffer)
+	if used && wasteful(buffer) {
+		buffer = new(batch.Buffer)
+		batch.Copy(buffer, rm)
+	}
+	return buffer
 }
 
 // pop removes the oldest entry from what waits.
-func (m *Memory) pop() (e *entry, ok bool) {
-	e, ok = m.waiting.Pop()
-	if ok {
-		m.coarsening.popped()
-	}
-	return e, ok
+func (m *Memory) pop() *entry {
+	e, _ := m.waiting.Pop()
+	m.coalescer.popped()
+	return e
 }
 
 // evict drops the oldest collections that wait until there is room for the
@@ -195,12 +278,12 @@ func (m *Memory) evict(points int) bool {
 func (m *Memory) dropWhile(more func() bool, reason DropReason, err error) bool {
 	drop := Drop{Reason: reason, Err: err}
 	for m.waiting.Len() > 0 && more() {
-		e, _ := m.pop()
+		e := m.pop()
 		if drop.Points == 0 {
 			drop.Position = e.position
 		}
-		drop.Points += e.Points()
-		m.end(e, Outcome{Dropped: e.Points()})
+		drop.Points += e.points
+		m.end(e, Outcome{Dropped: e.points})
 	}
 	if drop.Points == 0 {
 		return false
@@ -209,76 +292,49 @@ func (m *Memory) dropWhile(more func() bool, reason DropReason, err error) bool 
 	return true
 }
 
-// end accounts for the end of an entry and reuses its memory.
+// end accounts for the end of an entry and frees its memory.
 func (m *Memory) end(e *entry, o Outcome) {
-	m.stats.Exported += uint64(o.Exported)
-	m.stats.Dropped += uint64(o.Dropped)
-	m.stats.Queued -= e.Points()
-	m.stats.Collections--
-	m.spare.put(e.buffer)
-	e.buffer = nil
+	m.counters.Exported += uint64(o.Exported)
+	m.counters.Dropped += uint64(o.Dropped)
+	m.counters.Queued -= e.points
+	m.counters.Collections--
+	m.release(e)
 }
 
-func (m *Memory) signal() {
-	select {
-	case m.ready <- struct{}{}:
-	default: // the signal that is there already says the same
+// release frees the memory of an entry that has no use for it any more.
+func (m *Memory) release(e *entry) {
+	if !m.closed {
+		m.free.put(e.buffer)
 	}
+	e.buffer = nil
 }
 
 // Take implements [Queue]. It never waits.
 func (m *Memory) Take(_ context.Context, limit Limit) (Entry, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	m.lock()
+	defer m.unlock()
 	switch {
 	case m.waiting.Len() == 0 && m.sealed:
 		return nil, ErrClosed
 	case m.waiting.Len() == 0:
 		return nil, ErrEmpty
 	}
-	if next := m.waiting.At(0); !limit.Admits(next.Collection(), next.Points()) {
+	if next := m.waiting.At(0); !limit.Admits(next.Collection(), next.points) {
 		return nil, ErrDeclined
 	}
-	e, _ := m.pop()
-	m.stats.InFlight += e.Points()
-	m.coarsening.delivered = true
-	m.inFlight = append(m.inFlight, e)
+	e := m.pop()
+	m.takeOff(e)
 	m.admit()
 	return e, nil
 }
 
-// Stats implements [Queue].
-func (m *Memory) Stats() Stats {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	s := m.stats
-	s.Last = m.last
-	if e := m.oldest(); e != nil {
-		s.Oldest, s.First = e.oldest, e.position
-	}
-	s.First = m.notices.First(s.First)
-	return s
-}
-
-// oldest returns the entry with the lowest position that has not ended.
-func (m *Memory) oldest() *entry {
-	switch {
-	case len(m.inFlight) > 0:
-		return m.inFlight[0]
-	case m.waiting.Len() > 0:
-		return m.waiting.At(0)
-	default:
-		return nil
-	}
-}
-
 // Seal implements [Queue].
 func (m *Memory) Seal() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	m.lock()
+	defer m.unlock()
 	m.sealed = true
 	m.refuseBlocked()
-	m.signal()
+	m.wake = true
 }
 
 // Close implements [Queue]. It drops what waits.
@@ -289,11 +345,11 @@ func (m *Memory) Close() error {
 }
 
 func (m *Memory) close() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	m.lock()
+	defer m.unlock()
 	m.sealed, m.closed = true, true
 	m.refuseBlocked()
 	m.dropWhile(func() bool { return true }, ReasonShutdown, ErrClosed)
-	m.spare = spareBuffers{}
-	m.signal()
+	m.free = freeList{}
+	m.wake = true
 }

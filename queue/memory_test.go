@@ -22,8 +22,7 @@ func TestMemoryHonoursTheContract(t *testing.T) {
 			require.NoError(t, err)
 			return m
 		},
-		ExactBound: true,
-		Blocked:    func(q queue.Queue) int { return q.(*queue.Memory).BlockedPuts() },
+		Blocked: func(q queue.Queue) int { return q.(*queue.Memory).BlockedPuts() },
 	})
 }
 
@@ -62,7 +61,7 @@ func TestOverflowPoliciesHaveNames(t *testing.T) {
 	}
 }
 
-// newMemory returns a queue that nobody observes.
+// newMemory returns a queue that has not been started.
 func newMemory(t testing.TB, maxPoints int, overflow queue.Overflow) *queue.Memory {
 	t.Helper()
 	m, err := queue.NewMemory(maxPoints, overflow)
@@ -70,17 +69,17 @@ func newMemory(t testing.TB, maxPoints int, overflow queue.Overflow) *queue.Memo
 	return m
 }
 
-func TestMemoryWorksWithoutAnObserver(t *testing.T) {
+func TestMemoryWorksBeforeStart(t *testing.T) {
 	m := newMemory(t, 1, queue.DropOldest)
 	for range 2 {
 		require.NoError(t, m.Put(t.Context(), metrictest.Numbers(1, 0)))
 	}
 	require.NoError(t, m.Close())
-	assert.Equal(t, queue.Stats{Accepted: 2, Dropped: 2, Capacity: 1}, m.Stats())
+	assert.Equal(t, queue.Stats{Accepted: 2, Dropped: 2, First: 1, Last: 2}, m.Stats())
 }
 
 func TestMemoryDoesNotOutliveItself(t *testing.T) {
-	assert.False(t, newMemory(t, 1, queue.Block).Durable())
+	assert.Equal(t, queue.Info{MaxPoints: 1, Overflow: queue.Block}, newMemory(t, 1, queue.Block).Info())
 }
 
 func TestPutOfNilIsPutOfAnEmptyCollection(t *testing.T) {
@@ -100,12 +99,12 @@ func TestTimesAreThoseOfAcceptance(t *testing.T) {
 		time.Sleep(time.Second)
 		assert.Equal(t, start, m.Stats().Oldest, "Oldest while one waits")
 
-		first, err := m.Take(t.Context(), nil)
+		first, err := m.Take(t.Context(), queue.Limit{})
 		require.NoError(t, err)
 		assert.Equal(t, start, first.Accepted())
 		assert.Equal(t, start, m.Stats().Oldest, "Oldest while it is in flight")
 		require.NoError(t, <-blocked)
-		require.NoError(t, first.Settle(2, 0))
+		require.NoError(t, first.Settle(queue.Outcome{Exported: 2}))
 		assert.Equal(t, start.Add(2*time.Second), m.Stats().Oldest, "a blocked Put is accepted when it gets room")
 	})
 }
@@ -154,10 +153,10 @@ func sampleBound(t *testing.T, m *queue.Memory, bound int, stop <-chan struct{})
 // exportAll settles what comes, until the queue is closed.
 func exportAll(t *testing.T, m *queue.Memory) {
 	for {
-		e, err := m.Take(t.Context(), nil)
+		e, err := m.Take(t.Context(), queue.Limit{})
 		switch err {
 		case nil:
-			assert.NoError(t, e.Settle(e.Points(), 0))
+			assert.NoError(t, e.Settle(queue.Outcome{Exported: e.Points()}))
 		case queue.ErrEmpty:
 			<-m.Ready()
 		default:

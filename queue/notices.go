@@ -84,6 +84,9 @@ func (n *Notices) Dropped(d Drop) {
 		for _, earlier := range n.list {
 			if earlier.err == nil && earlier.drop.Reason == d.Reason {
 				earlier.drop.Points += d.Points
+				if d.Position != 0 && (earlier.drop.Position == 0 || d.Position < earlier.drop.Position) {
+					earlier.drop.Position = d.Position
+				}
 				return
 			}
 		}

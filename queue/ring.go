@@ -3,46 +3,28 @@ package queue
 // minRing is the smallest number of slots that a ring allocates or shrinks to.
 const minRing = 8
 
-// A Ring is a first-in, first-out queue in a slice. A channel could not be
-// looked into, nor grow; a linked list would allocate for each element. A Ring
-// does what the memory queue needs under its own lock, and has none itself.
+// A ring is a first-in, first-out queue in a slice. A channel could not be
+// looked into, nor grow; a linked list would allocate for each element. A ring
+// does what the queue in memory needs under its own lock, and has none itself.
 //
-// It grows up to its bound as needed, shrinks when it has become much too
-// large, and zeroes each slot as it is vacated, so that it keeps nothing alive
-// that is no longer in it.
-type Ring[T any] struct {
+// It grows as needed, shrinks when it has become much too large, and zeroes each
+// slot as it is vacated, so that it keeps nothing alive that is no longer in it.
+// The zero value is an empty ring.
+type ring[T any] struct {
 	slots []T // the length is a power of two, or 0
 	head  int // index of the oldest element
 	len   int
-	bound int
-}
-
-// NewRing returns an empty ring that holds at most bound elements; a bound of
-// zero or less means no limit. It allocates nothing yet.
-func NewRing[T any](bound int) *Ring[T] {
-	return &Ring[T]{bound: bound}
 }
 
 // Len returns the number of elements.
-func (r *Ring[T]) Len() int { return r.len }
+func (r *ring[T]) Len() int { return r.len }
 
-// Push adds v as the newest element. It returns false, and changes nothing,
-// when the ring is full.
-func (r *Ring[T]) Push(v T) bool {
-	if r.bound > 0 && r.len == r.bound {
-		return false
-	}
-	if r.len == len(r.slots) {
-		r.resize(max(minRing, 2*r.len))
-	}
-	r.slots[r.index(r.len)] = v
-	r.len++
-	return true
-}
+// Push adds v as the newest element.
+func (r *ring[T]) Push(v T) { r.Insert(r.len, v) }
 
 // Pop removes and returns the oldest element, or reports false if there is
 // none.
-func (r *Ring[T]) Pop() (v T, ok bool) {
+func (r *ring[T]) Pop() (v T, ok bool) {
 	if r.len == 0 {
 		return v, false
 	}
@@ -51,7 +33,7 @@ func (r *Ring[T]) Pop() (v T, ok bool) {
 
 // At returns the element at index i, where 0 is the oldest. It panics if there
 // is none.
-func (r *Ring[T]) At(i int) T {
+func (r *ring[T]) At(i int) T {
 	if i < 0 || i >= r.len {
 		panic("queue: ring index out of range")
 	}
@@ -61,7 +43,7 @@ func (r *Ring[T]) At(i int) T {
 // Remove removes and returns the element at index i, where 0 is the oldest;
 // the order of the others stays. It panics if there is none. Of the elements
 // before and behind i, the fewer move.
-func (r *Ring[T]) Remove(i int) T {
+func (r *ring[T]) Remove(i int) T {
 	v := r.At(i)
 	var zero T
 	if i < r.len/2 {
@@ -84,21 +66,33 @@ func (r *Ring[T]) Remove(i int) T {
 }
 
 // Insert makes v the element at index i, where 0 is the oldest, before those that
-// have been there. It panics if i is beyond the length, or the ring is full.
-func (r *Ring[T]) Insert(i int, v T) {
-	if i < 0 || i > r.len || !r.Push(v) {
-		panic("queue: ring index out of range, or the ring is full")
+// have been at i and behind it. It panics if i is beyond the length. Of the elements
+// before and behind i, the fewer move.
+func (r *ring[T]) Insert(i int, v T) {
+	if i < 0 || i > r.len {
+		panic("queue: ring index out of range")
 	}
-	for j := r.len - 1; j > i; j-- {
-		a, b := r.index(j), r.index(j-1)
-		r.slots[a], r.slots[b] = r.slots[b], r.slots[a]
+	if r.len == len(r.slots) {
+		r.resize(max(minRing, 2*r.len))
 	}
+	r.len++
+	if i < r.len/2 {
+		r.head = r.index(-1)
+		for j := range i {
+			r.slots[r.index(j)] = r.slots[r.index(j+1)]
+		}
+	} else {
+		for j := r.len - 1; j > i; j-- {
+			r.slots[r.index(j)] = r.slots[r.index(j-1)]
+		}
+	}
+	r.slots[r.index(i)] = v
 }
 
 // index returns the slot of the element i places behind the head.
-func (r *Ring[T]) index(i int) int { return (r.head + i) & (len(r.slots) - 1) }
+func (r *ring[T]) index(i int) int { return (r.head + i) & (len(r.slots) - 1) }
 
-func (r *Ring[T]) resize(n int) {
+func (r *ring[T]) resize(n int) {
 	slots := make([]T, n)
 	if r.len > 0 {
 		copied := copy(slots, r.slots[r.head:min(r.head+r.len, len(r.slots))])

@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"math"
 	"slices"
 	"testing"
 
@@ -11,7 +10,7 @@ import (
 )
 
 // ringInvariants are what no test of a ring may find otherwise.
-func ringInvariants(t require.TestingT, r *Ring[int], want []int) {
+func ringInvariants(t require.TestingT, r *ring[int], want []int) {
 	require.Equal(t, len(want), r.Len(), "Len")
 	for i, v := range want {
 		require.Equalf(t, v, r.At(i), "At(%d)", i)
@@ -28,16 +27,12 @@ func ringInvariants(t require.TestingT, r *Ring[int], want []int) {
 
 func TestRingBehavesLikeASlice(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		bound := rapid.IntRange(0, 40).Draw(t, "bound")
-		r := NewRing[int](bound)
+		r := new(ring[int])
 		var want []int
 		next := 1 // 0 is what a vacated slot holds
 		push := func(*rapid.T) {
-			full := bound > 0 && len(want) == bound
-			require.Equal(t, !full, r.Push(next), "Push with %d elements and a bound of %d", len(want), bound)
-			if !full {
-				want = append(want, next)
-			}
+			r.Push(next)
+			want = append(want, next)
 			next++
 		}
 		t.Repeat(map[string]func(*rapid.T){
@@ -65,6 +60,12 @@ func TestRingBehavesLikeASlice(t *testing.T) {
 				require.Equalf(t, want[i], r.Remove(i), "Remove(%d)", i)
 				want = slices.Delete(want, i, i+1)
 			},
+			"Insert": func(t *rapid.T) {
+				i := rapid.IntRange(0, len(want)).Draw(t, "i")
+				r.Insert(i, next)
+				want = slices.Insert(want, i, next)
+				next++
+			},
 			"": func(*rapid.T) { ringInvariants(t, r, want) },
 		})
 	})
@@ -74,7 +75,7 @@ func TestRingRemovesAtEveryIndexWhereverItsHeadIs(t *testing.T) {
 	for head := range minRing {
 		for n := 1; n <= minRing; n++ {
 			for i := range n {
-				r := NewRing[int](0)
+				r := new(ring[int])
 				for range head {
 					r.Push(-1)
 					r.Pop()
@@ -93,7 +94,7 @@ func TestRingRemovesAtEveryIndexWhereverItsHeadIs(t *testing.T) {
 
 func TestRingGrowsWhereverItsHeadIs(t *testing.T) {
 	for head := range minRing {
-		r := NewRing[int](0)
+		r := new(ring[int])
 		for range head {
 			r.Push(-1)
 			r.Pop()
@@ -113,7 +114,7 @@ func TestRingGrowsWhereverItsHeadIs(t *testing.T) {
 }
 
 func TestRingAllocatesForWhatIsInIt(t *testing.T) {
-	r := NewRing[int](math.MaxInt)
+	r := new(ring[int])
 	assert.Nil(t, r.slots, "slots of a new ring")
 	for i := range 1000 {
 		r.Push(i)
@@ -129,7 +130,7 @@ func TestRingAllocatesForWhatIsInIt(t *testing.T) {
 // length goes up and down by one allocates once at most.
 func TestRingDoesNotAllocateAtAConstantLength(t *testing.T) {
 	for n := range 5 * minRing {
-		r := NewRing[int](0)
+		r := new(ring[int])
 		for i := range n {
 			r.Push(i)
 		}
@@ -144,12 +145,15 @@ func TestRingDoesNotAllocateAtAConstantLength(t *testing.T) {
 }
 
 func TestRingPanicsOutOfRange(t *testing.T) {
-	r := NewRing[int](0)
+	r := new(ring[int])
 	assert.Panics(t, func() { r.At(0) }, "At(0) of an empty ring")
 	r.Push(1)
 	for _, i := range []int{-1, 1} {
 		assert.Panics(t, func() { r.At(i) }, "At(%d) of one element", i)
 		assert.Panics(t, func() { r.Remove(i) }, "Remove(%d) of one element", i)
+	}
+	for _, i := range []int{-1, 2} {
+		assert.Panics(t, func() { r.Insert(i, 2) }, "Insert at %d of one element", i)
 	}
 	ringInvariants(t, r, []int{1})
 }

@@ -21,10 +21,17 @@ var blockClaims = []claim{{
 	test:   testBlockWaits,
 }, {
 	name:   "BlockedPutReturnsTheErrorOfItsContext",
-	demand: "If ctx ended first, Put returns its error and has queued nothing.",
+	demand: "On an error the queue is unchanged: the error of ctx when it ended while Put waited.",
 	under:  blockOnly,
 	bound:  tight,
 	test:   testBlockCancelled,
+}, {
+	name: "BlockWithEndedContextDoesNotWaitForRoom",
+	demand: "A context that has ended on entry does not refuse what need not wait; where it has, " +
+		"Put does not wait for room. On an error the queue is unchanged.",
+	under: blockOnly,
+	bound: tight,
+	test:  testBlockEnded,
 }, {
 	name:   "BlockedPutGivesUpItsPlaceWhenCancelled",
 	demand: "Waiting calls get room in the order in which they came; one that has returned does not wait.",
@@ -33,13 +40,13 @@ var blockClaims = []claim{{
 	test:   testBlockedHeadCancelled,
 }, {
 	name:   "SealReleasesBlockedPuts",
-	demand: "Seal makes those that wait in Put return ErrClosed.",
+	demand: "Calls of Put that wait for room return ErrClosed after Seal.",
 	under:  blockOnly,
 	bound:  tight,
 	test:   func(s *subject) { testReleaseBlocked(s, func() { s.queue.Seal() }) },
 }, {
 	name:   "CloseReleasesBlockedPuts",
-	demand: "Close seals the queue first; Seal makes those that wait in Put return ErrClosed.",
+	demand: "Close seals the queue first; calls of Put that wait for room return ErrClosed.",
 	under:  blockOnly,
 	bound:  tight,
 	test: func(s *subject) {
@@ -91,14 +98,29 @@ func testBlockCancelled(s *subject) {
 		require.ErrorIs(s.t, err, context.Canceled, "Put")
 		next--
 	} else {
-		require.False(s.t, s.ExactBound, "Put into a full queue returned nil before anything was taken")
+		require.False(s.t, s.exact, "Put into a full queue returned nil before anything was taken")
 	}
 	s.waits(0, next)
 }
 
+func testBlockEnded(s *subject) {
+	next := s.fill()
+	for range 3 {
+		before := s.stats()
+		err := s.result("Put with an ended context", s.startPut(ended(), tight, next))
+		if !s.exact && err == nil {
+			next++ // the queue was not quite full
+			continue
+		}
+		require.True(s.t, isContextError(err), "Put into a full queue, with an ended context: %v", err)
+		require.Equal(s.t, before, s.stats(), "Put returned the error of its context")
+	}
+	s.waits(0, next-1)
+}
+
 func testBlockedHeadCancelled(s *subject) {
-	if !s.ExactBound {
-		s.t.Skip("needs Config.ExactBound")
+	if !s.exact {
+		s.t.Skip("needs a bound in data points")
 	}
 	next := s.fill()
 	ctx, cancel := context.WithCancel(s.ctx)
@@ -132,7 +154,7 @@ func testReleaseBlocked(s *subject, release func()) {
 	release()
 	accepted := int(next) * chunk
 	for i, put := range puts {
-		if err := s.result("Put", put); err != nil || s.ExactBound {
+		if err := s.result("Put", put); err != nil || s.exact {
 			require.ErrorIs(s.t, err, queue.ErrClosed, "Put that waited for room")
 			continue
 		}
@@ -181,8 +203,8 @@ func (s *subject) fillAndBlock() (put <-chan error, value int64) {
 }
 
 func testBlockSeveral(s *subject) {
-	if !s.ExactBound {
-		s.t.Skip("needs Config.ExactBound")
+	if !s.exact {
+		s.t.Skip("needs a bound in data points")
 	}
 	s.fill()
 	puts := make([]<-chan error, chunk)

@@ -1,6 +1,7 @@
 package queuetest
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"testing"
@@ -32,9 +33,8 @@ type model struct {
 
 	waiting  []record
 	inFlight []record
-	stats    queue.Stats // but for Queued, InFlight, Collections and Oldest
+	stats    queue.Stats // the four counters, and Last
 	next     int64       // value of the next collection
-	last     uint64      // as Last returned it
 	sealed   bool
 }
 
@@ -53,13 +53,14 @@ func checkModel(t *testing.T, rt *rapid.T, k kit) {
 	defer cancel()
 
 	size := roomy
-	if k.ExactBound && slices.Contains([]queue.Overflow{queue.DropOldest, queue.DropNewest, queue.Block}, k.overflow) {
+	if k.exact && slices.Contains([]queue.Overflow{queue.DropOldest, queue.DropNewest, queue.Block}, k.overflow) {
 		m.bound = rapid.IntRange(1, 20).Draw(rt, "bound")
 		size = m.bound
 	}
 	m.queue = k.New(t, size, k.overflow)
 	defer func() { _ = m.queue.Close() }()
-	m.queue.Observe(queue.Observer{Dropped: func(queue.Drop) {}, Failed: func(err error) { m.Errorf("Failed: %v", err) }})
+	o := queue.Observer{Dropped: func(queue.Drop) {}, Failed: func(err error) { m.Errorf("Failed: %v", err) }}
+	require.NoError(m, m.queue.Start(o), "Start")
 
 	rt.Repeat(map[string]func(*rapid.T){
 		"Put":         func(*rapid.T) { m.put(rapid.IntRange(0, 8).Draw(rt, "points")) },
@@ -68,7 +69,7 @@ func checkModel(t *testing.T, rt *rapid.T, k kit) {
 		"TakeAgain":   func(*rapid.T) { m.take() }, // as often as something is put in
 		"Settle":      func(*rapid.T) { m.settle() },
 		"SettleWrong": func(*rapid.T) { m.settleWrongly() },
-		"Wait":        func(*rapid.T) { m.wait() },
+		"Return":      func(*rapid.T) { m.giveBack() },
 		"Seal":        func(*rapid.T) { m.seal() },
 		"":            func(*rapid.T) { m.check() },
 	})
@@ -97,8 +98,6 @@ func (m *model) put(n int) {
 		ctx, want = ended(), context.Canceled
 	case m.overflow == queue.DropNewest:
 		want = queue.ErrFull
-		m.stats.Accepted += uint64(n)
-		m.stats.Dropped += uint64(n)
 	}
 	err := m.queue.Put(ctx, metrictest.Numbers(n, value))
 	require.ErrorIs(m, err, want, "Put of %d data points", n)
@@ -109,32 +108,36 @@ func (m *model) put(n int) {
 		m.stats.Dropped += uint64(m.waiting[0].points)
 		m.waiting = m.waiting[1:]
 	}
-	require.Greater(m, m.queue.Last(), m.last, "Last after a collection was accepted")
-	m.last = m.queue.Last()
+	last := m.queue.Stats().Last
+	require.Greater(m, last, m.stats.Last, "Last after a collection was accepted")
+	m.stats.Last = last
 	m.stats.Accepted += uint64(n)
-	m.waiting = append(m.waiting, record{points: n, value: value, position: m.last})
+	m.waiting = append(m.waiting, record{points: n, value: value, position: last})
 }
 
+// take asks for an entry with fewer data points than drawn.
 func (m *model) take() {
+	limit := queue.Limit{MaxPoints: rapid.IntRange(0, 30).Draw(m.T, "limit")}
 	if len(m.waiting) == 0 {
 		want := queue.ErrEmpty
 		if m.sealed {
 			want = queue.ErrClosed
 		}
-		e, err := m.queue.Take(m.ctx, nil)
+		e, err := m.queue.Take(m.ctx, limit)
 		require.ErrorIs(m, err, want, "Take where nothing waits")
 		require.Nil(m, e, "an entry and an error from one Take")
 		return
 	}
 	want := m.waiting[0]
-	e, err := m.queue.Take(m.ctx, nil)
+	e, err := m.queue.Take(m.ctx, limit)
 	for err == queue.ErrEmpty { // it may take a moment to arrive
-		select {
-		case <-m.queue.Ready():
-		case <-m.ctx.Done():
-			m.Fatalf("Take: %v, though %d collections wait", err, len(m.waiting))
-		}
-		e, err = m.queue.Take(m.ctx, nil)
+		m.ready()
+		e, err = m.queue.Take(m.ctx, limit)
+	}
+	if limit.MaxPoints > 0 && limit.MaxPoints < want.points {
+		require.ErrorIs(m, err, queue.ErrDeclined, "Take of at most %d data points of %d", limit.MaxPoints, want.points)
+		require.Nil(m, e, "an entry and an error from one Take")
+		return
 	}
 	require.NoError(m, err, "Take where %d collections wait", len(m.waiting))
 	require.Equal(m, want.points, e.Points(), "Points")
@@ -142,6 +145,15 @@ func (m *model) take() {
 	require.Equal(m, want.value, metrictest.Value(e.Collection()), "Collection")
 	want.entry = e
 	m.waiting, m.inFlight = m.waiting[1:], append(m.inFlight, want)
+}
+
+// ready waits for a signal.
+func (m *model) ready() {
+	select {
+	case <-m.queue.Ready():
+	case <-m.ctx.Done():
+		m.Fatalf("no signal from Ready; stats: %+v", m.queue.Stats())
+	}
 }
 
 // draw returns the index of one of the entries in flight.
@@ -156,7 +168,8 @@ func (m *model) settle() {
 	i := m.draw()
 	r := m.inFlight[i]
 	exported := rapid.IntRange(0, r.points).Draw(m.T, "exported")
-	require.NoError(m, r.entry.Settle(exported, r.points-exported), "Settle")
+	o := queue.Outcome{Exported: exported, Dropped: r.points - exported}
+	require.NoError(m, r.entry.Settle(o), "Settle")
 	m.inFlight = slices.Delete(m.inFlight, i, i+1)
 	m.stats.Exported += uint64(exported)
 	m.stats.Dropped += uint64(r.points - exported)
@@ -169,18 +182,17 @@ func (m *model) settleWrongly() {
 	if exported >= 0 && dropped >= 0 && exported+dropped == r.points {
 		m.Skip("the numbers are right")
 	}
-	require.Error(m, r.entry.Settle(exported, dropped), "Settle with wrong numbers")
+	o := queue.Outcome{Exported: exported, Dropped: dropped}
+	require.Error(m, r.entry.Settle(o), "Settle with wrong numbers")
 }
 
-func (m *model) wait() {
-	position := rapid.Uint64Range(0, m.last).Draw(m.T, "position")
-	for _, r := range slices.Concat(m.inFlight, m.waiting) {
-		if r.position <= position {
-			require.ErrorIs(m, m.queue.Wait(ended(), position), context.Canceled, "Wait, though position %d has not ended", r.position)
-			return
-		}
-	}
-	require.NoError(m, m.queue.Wait(ended(), position), "Wait, where everything up to position %d has ended", position)
+func (m *model) giveBack() {
+	i := m.draw()
+	r := m.inFlight[i]
+	require.NoError(m, r.entry.Return(), "Return")
+	m.inFlight = slices.Delete(m.inFlight, i, i+1)
+	at, _ := slices.BinarySearchFunc(m.waiting, r, func(a, b record) int { return cmp.Compare(a.position, b.position) })
+	m.waiting = slices.Insert(m.waiting, at, r)
 }
 
 func (m *model) seal() {
@@ -191,13 +203,21 @@ func (m *model) seal() {
 }
 
 func (m *model) check() {
-	stats := m.queue.Stats()
-	require.NoError(m, inconsistency(stats))
 	want := m.stats
 	want.InFlight = points(m.inFlight)
 	want.Queued = want.InFlight + points(m.waiting)
 	want.Collections = len(m.inFlight) + len(m.waiting)
-	stats.Oldest, stats.Capacity = time.Time{}, 0
+	for _, r := range slices.Concat(m.inFlight, m.waiting) {
+		if want.First == 0 || r.position < want.First {
+			want.First = r.position
+		}
+	}
+	stats := m.queue.Stats()
+	for stats.First != 0 && stats.First < want.First { // the observer may not have heard of a drop yet
+		m.ready()
+		stats = m.queue.Stats()
+	}
+	require.NoError(m, inconsistency(stats))
+	stats.Oldest = time.Time{}
 	require.Equal(m, want, stats, "Stats")
-	require.Equal(m, m.last, m.queue.Last(), "Last")
 }

@@ -4,15 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/asyncmetric/asyncmetric/queue"
 )
 
-// observed is what an Observer was told.
+// observed is what an Observer has heard.
 type observed struct {
 	changed chan struct{} // capacity 1
+	started atomic.Bool   // the observer has been handed out
 
 	mu       sync.Mutex
 	drops    []queue.Drop
@@ -25,6 +27,7 @@ func newObserved() *observed {
 }
 
 func (o *observed) observer() queue.Observer {
+	o.started.Store(true)
 	return queue.Observer{Dropped: o.dropped, Failed: o.failed}
 }
 
@@ -54,19 +57,19 @@ func (o *observed) onDrop(f func(queue.Drop)) {
 }
 
 // await requires that the drops reported so far, or soon, are well formed and
-// make up so many data points. It returns them.
+// make up the given number of data points. It returns them.
 func (o *observed) await(s *subject, points int) []queue.Drop {
 	s.t.Helper()
 	for {
 		drops, sum := o.reported(s)
 		if sum >= points {
-			require.Equal(s.t, points, sum, "data points that the Observer was told of, against those that the queue dropped")
+			require.Equal(s.t, points, sum, "data points whose drop the Observer has heard of, against those that the queue dropped")
 			return drops
 		}
 		select {
 		case <-o.changed:
 		case <-s.ctx.Done():
-			require.FailNow(s.t, "the Observer has not been told of every drop", "told of %d data points of %d", sum, points)
+			require.FailNow(s.t, "the Observer has not heard of every drop", "heard of %d data points of %d", sum, points)
 		}
 	}
 }
@@ -79,6 +82,8 @@ func (o *observed) reported(s *subject) (drops []queue.Drop, points int) {
 	for _, d := range o.drops {
 		require.Positivef(s.t, d.Points, "Points of %+v", d)
 		require.Errorf(s.t, d.Err, "Err of %+v", d)
+		require.NotZerof(s.t, d.Position, "Position of %+v", d)
+		require.Emptyf(s.t, d.Exporter, "Exporter of %+v", d)
 		points += d.Points
 	}
 	return append(drops, o.drops...), points
@@ -95,14 +100,20 @@ func inconsistency(s queue.Stats) error {
 	if (s.Queued == 0) != (s.Collections == 0) || (s.Queued == 0) != s.Oldest.IsZero() {
 		return fmt.Errorf("the fields Queued, Collections and Oldest disagree on whether anything is queued: %+v", s)
 	}
+	if s.Queued > 0 && s.First == 0 || s.First > s.Last {
+		return fmt.Errorf("the position First is not that of something queued: %+v", s)
+	}
 	return nil
 }
 
 // decrease returns an error if a counter is lower in s than in before.
 func decrease(before, s queue.Stats) error {
 	if s.Accepted < before.Accepted || s.Exported < before.Exported ||
-		s.Dropped < before.Dropped || s.Coalesced < before.Coalesced {
+		s.Dropped < before.Dropped || s.Coalesced < before.Coalesced || s.Last < before.Last {
 		return errors.Join(errors.New("a counter has decreased"), fmt.Errorf("from %+v to %+v", before, s))
+	}
+	if s.First != 0 && s.First < before.First {
+		return fmt.Errorf("the position First has decreased: from %+v to %+v", before, s)
 	}
 	return nil
 }

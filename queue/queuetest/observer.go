@@ -1,6 +1,8 @@
 package queuetest
 
 import (
+	"errors"
+	"fmt"
 	"sync/atomic"
 
 	"github.com/stretchr/testify/assert"
@@ -10,12 +12,12 @@ import (
 	"github.com/asyncmetric/asyncmetric/queue"
 )
 
-const unlocked = "An implementation calls the functions of its Observer without holding a lock."
+const unlocked = "A queue calls the functions of its Observer without holding a lock."
 
 var observerClaims = []claim{{
 	name:   "OverflowIsObservedWithoutALock",
 	demand: unlocked,
-	under:  []queue.Overflow{queue.DropOldest, queue.DropNewest},
+	under:  dropOldestOnly,
 	bound:  tight,
 	test:   testObserverOnOverflow,
 }, {
@@ -24,19 +26,20 @@ var observerClaims = []claim{{
 	bound:  roomy,
 	test:   testObserverOnClose,
 }, {
-	name: "WhatIsSettledAsDroppedIsNotObserved",
-	demand: "An Observer learns of what a queue does on its own account; " +
-		"whoever settles an entry as dropped knows of it.",
-	bound: roomy,
-	test:  testSettledDropIsNotObserved,
+	name:   "WhatIsSettledAsDroppedIsNotObserved",
+	demand: "An Observer hears what a queue does on its own account. The caller of Settle knows what it drops.",
+	bound:  roomy,
+	test:   testSettledDropIsNotObserved,
 }}
 
 // useAll calls the methods that an observer may call.
 func (s *subject) useAll() error {
 	s.queue.Stats()
-	s.queue.Last()
 	s.queue.Ready()
-	s.queue.Durable()
+	s.queue.Info()
+	if err := s.queue.Start(s.observed.observer()); !errors.Is(err, queue.ErrInUse) {
+		return fmt.Errorf("the error of Start is %w", err)
+	}
 	return s.queue.Put(s.ctx, metrictest.Numbers(1, -1))
 }
 
@@ -51,11 +54,7 @@ func testObserverOnOverflow(s *subject) {
 	fill := s.start(func() error { s.fillOver(); return nil })
 	err := s.result("a function of the Observer that calls Stats and Put", result)
 	require.NoError(s.t, s.result("Put that made the queue call its Observer", fill))
-	if s.overflow == queue.DropNewest && s.ExactBound {
-		assert.ErrorIs(s.t, err, queue.ErrFull, "Put from within the Observer")
-	} else if s.overflow == queue.DropOldest {
-		assert.NoError(s.t, err, "Put from within the Observer")
-	}
+	assert.NoError(s.t, err, "calls from within the Observer")
 }
 
 // fillOver puts in more than can wait. It may be called from any goroutine.
@@ -69,7 +68,7 @@ func (s *subject) fillOver() {
 }
 
 func testObserverOnClose(s *subject) {
-	if s.queue.Durable() {
+	if s.queue.Info().Durable {
 		s.t.Skip("Close of a durable queue drops nothing")
 	}
 	result := make(chan error, 1)

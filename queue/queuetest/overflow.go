@@ -15,7 +15,7 @@ import (
 var overflowClaims = []claim{{
 	name:   "DropOldestDropsTheOldestThatWait",
 	demand: "DropOldest drops waiting collections, the oldest first, until there is room.",
-	under:  []queue.Overflow{queue.DropOldest},
+	under:  dropOldestOnly,
 	bound:  tight,
 	test:   testDropOldest,
 }, {
@@ -26,7 +26,7 @@ var overflowClaims = []claim{{
 	test:   testOverflowInFlight,
 }, {
 	name:   "DropNewestRefusesTheNewest",
-	demand: "DropNewest refuses the new collection with ErrFull, and counts it as dropped. Nothing has been queued.",
+	demand: "DropNewest refuses the new collection with ErrFull. On an error the queue is unchanged: what Put refused is in no counter.",
 	under:  []queue.Overflow{queue.DropNewest},
 	bound:  tight,
 	test:   testDropNewest,
@@ -43,7 +43,7 @@ var overflowClaims = []claim{{
 // the policy.
 func (s *subject) fill() int64 {
 	s.t.Helper()
-	if stats := s.stats(); s.ExactBound {
+	if stats := s.stats(); s.exact {
 		room := (tight - (stats.Queued - stats.InFlight)) / chunk
 		for i := range room {
 			s.put(chunk, int64(i))
@@ -90,7 +90,7 @@ func (s *subject) overflows(value int64) bool {
 // be full. If that is wrong, because the queue was only slow, it is less full
 // than it could be, which does no harm.
 func (s *subject) impatience() time.Duration {
-	if s.ExactBound {
+	if s.exact {
 		return 20 * time.Millisecond // it is known to be full
 	}
 	return 200 * time.Millisecond
@@ -106,8 +106,8 @@ func (s *subject) waits(from, to int64) {
 	s.exports(want...)
 }
 
-// overflowed requires that so many data points were dropped because of
-// overflow, and that the Observer knows.
+// overflowed requires that the given number of data points were dropped because
+// of overflow, and that the Observer knows.
 func (s *subject) overflowed(points int) {
 	s.t.Helper()
 	require.Equal(s.t, uint64(points), s.stats().Dropped, "data points dropped")
@@ -118,13 +118,23 @@ func (s *subject) overflowed(points int) {
 }
 
 func testDropOldest(s *subject) {
-	newest := s.fill()
+	s.put(chunk, 0)
+	oldest := s.stats().Last
+	s.exports(0)
+	newest := s.fill() // its positions follow
 	dropped := int64(s.stats().Dropped) / chunk
-	if s.ExactBound {
+	if s.exact {
 		require.Equal(s.t, int64(1), dropped, "collections dropped to make room for one of the same size")
 	}
 	s.overflowed(int(dropped) * chunk)
-	s.waits(dropped, newest)
+	e := s.take()
+	require.Equal(s.t, dropped, metrictest.Value(e.Collection()), "the oldest collection that waits")
+	for _, d := range s.observed.await(s, int(dropped)*chunk) {
+		assert.Greater(s.t, d.Position, oldest, "Position of the drop, against that of what was exported before")
+		assert.Less(s.t, d.Position, e.Position(), "Position of the drop, against that of what waits")
+	}
+	s.settle(e, chunk, 0)
+	s.waits(dropped+1, newest)
 }
 
 func testOverflowInFlight(s *subject) {
@@ -140,13 +150,13 @@ func testOverflowInFlight(s *subject) {
 
 func testDropNewest(s *subject) {
 	refused := s.fill()
-	last := s.queue.Last()
-	s.overflowed(chunk)
-	require.Equal(s.t, uint64(refused+1)*chunk, s.stats().Accepted, "Accepted counts what DropNewest refused, too")
-
-	require.ErrorIs(s.t, s.queue.Put(s.ctx, metrictest.Numbers(tight, -1)), queue.ErrFull, "Put into a full queue")
-	s.overflowed(chunk + tight)
-	require.Equal(s.t, last, s.queue.Last(), "Last after Put was refused")
+	require.Equal(s.t, uint64(refused)*chunk, s.stats().Accepted, "Accepted, without what was refused")
+	for _, ctx := range []context.Context{s.ctx, ended()} {
+		s.unchanged("Put was refused", func() {
+			require.ErrorIs(s.t, s.queue.Put(ctx, metrictest.Numbers(tight, -1)), queue.ErrFull, "Put into a full queue")
+		})
+	}
+	s.overflowed(0)
 	s.waits(0, refused-1)
 }
 

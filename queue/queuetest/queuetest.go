@@ -13,18 +13,17 @@ import (
 
 // Config says what to test. New is required.
 type Config struct {
-	// New returns a queue in which about maxPoints data points can wait: fresh,
-	// empty and observed by nobody yet. The suite closes it.
+	// New returns a queue in which about maxPoints data points can wait. It is
+	// fresh, empty and not started. The suite closes it.
+	//
+	// Where Info().MaxPoints is maxPoints, the suite expects that exactly
+	// maxPoints data points can wait. Of any other queue, for example one that is
+	// bounded in bytes, it expects that it is full when 50 times as many have been
+	// put in, in collections of a tenth of maxPoints.
 	New func(t *testing.T, maxPoints int, overflow queue.Overflow) queue.Queue
 
 	// Overflows are the policies to test; nil means all.
 	Overflows []queue.Overflow
-
-	// ExactBound says that the queue counts data points: maxPoints of them can
-	// wait, and not one more. Without it, as for a queue that is bounded in
-	// bytes, the suite expects only that the queue is full by the time that 50
-	// times as many have been put in, in collections of a tenth of maxPoints.
-	ExactBound bool
 
 	// Equal reports whether a collection came out of the queue as it was put
 	// in; nil means that they must be deeply equal. Set it if the encoding does
@@ -36,9 +35,9 @@ type Config struct {
 	// order such calls get room.
 	Blocked func(q queue.Queue) int
 
-	// Reopen returns, observed by nobody yet, the queue that finds what the
-	// closed one kept. Without it the suite does not test what a durable queue
-	// finds when it is opened.
+	// Reopen returns the queue that finds what the closed one kept. It is not
+	// started. Without Reopen the suite does not test what a durable queue finds
+	// when it is opened.
 	Reopen func(t *testing.T, closed queue.Queue) queue.Queue
 }
 
@@ -51,19 +50,20 @@ const (
 
 // A claim is something that the contract promises.
 type claim struct {
-	name   string
-	demand string                // the words of the contract
-	under  []queue.Overflow      // the policies that it concerns; nil means all
-	bound  int                   // of the queue under test
-	test   func(s *subject)      // with a fresh queue
-	model  func(*testing.T, kit) // instead of test: makes its own queues
+	name      string
+	demand    string                // the words of the contract
+	under     []queue.Overflow      // the policies that it concerns; nil means all
+	bound     int                   // of the queue under test
+	unstarted bool                  // the test calls Start
+	test      func(s *subject)      // with a fresh queue
+	model     func(*testing.T, kit) // instead of test: makes its own queues
 }
 
 // claims returns everything that is tested, in the order of the contract.
 func claims() []claim {
 	return slices.Concat(
-		putClaims, takeClaims, settleClaims, waitClaims, sealClaims, closeClaims, durableClaims,
-		overflowClaims, oversizeClaims, blockClaims, observerClaims, concurrencyClaims, modelClaims,
+		startClaims, putClaims, takeClaims, settleClaims, returnClaims, statsClaims, sealClaims, closeClaims,
+		durableClaims, overflowClaims, oversizeClaims, blockClaims, observerClaims, concurrencyClaims, modelClaims,
 	)
 }
 
@@ -71,6 +71,7 @@ func claims() []claim {
 type kit struct {
 	Config
 	overflow queue.Overflow
+	exact    bool           // the queue is bounded in data points
 	patience *time.Duration // how long something that has to happen may take
 }
 
@@ -85,7 +86,7 @@ func Run(t *testing.T, c Config) {
 	}
 	for _, overflow := range c.Overflows {
 		t.Run(overflow.String(), func(t *testing.T) {
-			k := kit{Config: c, overflow: overflow, patience: new(patience)}
+			k := kit{Config: c, overflow: overflow, exact: c.exact(t, overflow), patience: new(patience)}
 			for _, claim := range claims() {
 				if claim.under == nil || slices.Contains(claim.under, overflow) {
 					t.Run(claim.name, func(t *testing.T) { claim.check(t, k) })
@@ -93,6 +94,13 @@ func Run(t *testing.T, c Config) {
 			}
 		})
 	}
+}
+
+// exact reports whether the bound of the queues is one of data points.
+func (c Config) exact(t *testing.T, overflow queue.Overflow) bool {
+	q := c.New(t, tight, overflow)
+	defer func() { _ = q.Close() }()
+	return q.Info().MaxPoints == tight
 }
 
 // policies returns all policies that there are.
@@ -115,6 +123,9 @@ func (c claim) check(t *testing.T, k kit) {
 		return
 	}
 	s := newSubject(t, k, c.bound)
+	if !c.unstarted {
+		s.begin()
+	}
 	c.test(s)
 	s.finish()
 }

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.uber.org/goleak"
 
 	"github.com/asyncmetric/asyncmetric/queue"
@@ -33,41 +32,53 @@ func TestTheSuiteSuitsADurableQueueWithABoundOfItsOwn(t *testing.T) {
 // kept is a queue that keeps what it holds when it is closed.
 type kept struct {
 	*queue.Memory
-	t        *testing.T
 	bound    int
 	overflow queue.Overflow
-	closed   context.Context // ends with Close
-	close    context.CancelFunc
 
 	mu       sync.Mutex
+	closed   bool
+	started  bool
 	inFlight []queue.Entry
 }
 
 func newKept(t *testing.T, bound int, overflow queue.Overflow) *kept {
 	m, err := queue.NewMemory(bound, overflow)
 	require.NoError(t, err)
-	k := &kept{Memory: m, t: t, bound: bound, overflow: overflow}
-	k.closed, k.close = context.WithCancel(context.Background())
-	return k
+	return &kept{Memory: m, bound: bound, overflow: overflow}
 }
 
-func (k *kept) Durable() bool { return true }
+func (k *kept) Start(o queue.Observer) error {
+	k.mu.Lock()
+	if k.closed && !k.started {
+		k.mu.Unlock()
+		return queue.ErrClosed
+	}
+	k.started = true
+	k.mu.Unlock()
+	return k.Memory.Start(o)
+}
+
+func (k *kept) Info() queue.Info {
+	info := k.Memory.Info()
+	info.Durable = true
+	return info
+}
 
 func (k *kept) Close() error {
 	k.Seal()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.close()
+	k.closed = true
 	return nil
 }
 
-func (k *kept) Take(ctx context.Context, want func(*metricdata.ResourceMetrics) bool) (queue.Entry, error) {
+func (k *kept) Take(ctx context.Context, limit queue.Limit) (queue.Entry, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.closed.Err() != nil {
+	if k.closed {
 		return nil, queue.ErrClosed
 	}
-	e, err := k.Memory.Take(ctx, want)
+	e, err := k.Memory.Take(ctx, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -75,21 +86,10 @@ func (k *kept) Take(ctx context.Context, want func(*metricdata.ResourceMetrics) 
 	return &keptEntry{Entry: e, queue: k}, nil
 }
 
-func (k *kept) Wait(ctx context.Context, position uint64) error {
-	inner, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(k.closed, cancel)()
-	err := k.Memory.Wait(inner, position)
-	if err != nil && ctx.Err() == nil {
-		return queue.ErrClosed
-	}
-	return err
-}
-
 // reopen returns a queue with what k kept.
 func (k *kept) reopen(t *testing.T) *kept {
 	for {
-		e, err := k.Memory.Take(t.Context(), nil)
+		e, err := k.Memory.Take(t.Context(), queue.Limit{})
 		if err != nil {
 			require.ErrorIs(t, err, queue.ErrClosed)
 			break
@@ -109,11 +109,14 @@ type keptEntry struct {
 	queue *kept
 }
 
-func (e *keptEntry) Settle(exported, dropped int) error {
+func (e *keptEntry) Settle(o queue.Outcome) error { return e.end(e.Entry.Settle(o)) }
+func (e *keptEntry) Return() error                { return e.end(e.Entry.Return()) }
+
+// end forgets the entry if it has ended.
+func (e *keptEntry) end(err error) error {
 	k := e.queue
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	err := e.Entry.Settle(exported, dropped)
 	if err == nil {
 		k.inFlight = slices.DeleteFunc(k.inFlight, func(other queue.Entry) bool { return other == e.Entry })
 	}

@@ -10,22 +10,22 @@ import (
 
 var settleClaims = []claim{{
 	name:   "SettleRefusesWrongNumbers",
-	demand: "Settle ends the entry: of its data points so many have been exported and dropped, all of them together.",
+	demand: "An outcome that does not account for all of its data points is an error and changes nothing.",
 	bound:  roomy,
 	test:   testSettleWrongly,
 }, {
 	name:   "SettleTwiceIsAnError",
-	demand: "Every accepted data point has one end. An error means that the queue could not record the end.",
+	demand: "An entry ends with Settle or Return; a second call of either is an error and changes nothing.",
 	bound:  roomy,
 	test:   testSettleTwice,
 }, {
 	name:   "EntriesMayEndInAnyOrder",
-	demand: "An entry belongs to whoever took it. Settle ends the entry.",
+	demand: "An entry belongs to the caller of Take. Settle ends it.",
 	bound:  roomy,
 	test:   testSettleInAnyOrder,
 }, {
 	name:   "TheCollectionIsValidUntilSettled",
-	demand: "Collection returns the data. It is valid until Settle is called.",
+	demand: "Collection returns the data. It is valid until Settle or Return is called.",
 	bound:  roomy,
 	test:   testCollectionStays,
 }}
@@ -33,9 +33,12 @@ var settleClaims = []claim{{
 func testSettleWrongly(s *subject) {
 	s.put(4, 1)
 	e := s.take()
-	for _, n := range [][2]int{{0, 0}, {3, 0}, {0, 3}, {5, 0}, {4, 1}, {4, 4}, {5, -1}, {-1, 5}} {
+	for _, o := range []queue.Outcome{
+		{}, {Exported: 3}, {Dropped: 3}, {Exported: 5}, {Exported: 4, Dropped: 1}, {Exported: 4, Dropped: 4},
+		{Exported: 5, Dropped: -1}, {Exported: -1, Dropped: 5},
+	} {
 		s.unchanged("Settle with wrong numbers", func() {
-			assert.Errorf(s.t, e.Settle(n[0], n[1]), "Settle(%d, %d) of 4 data points", n[0], n[1])
+			assert.Errorf(s.t, e.Settle(o), "Settle(%+v) of 4 data points", o)
 		})
 	}
 	s.settle(e, 3, 1)
@@ -48,11 +51,19 @@ func testSettleTwice(s *subject) {
 	e := s.take()
 	s.settle(e, 4, 0)
 	other := s.take()
-	s.unchanged("Settle of an entry that has ended", func() {
-		assert.Error(s.t, e.Settle(4, 0), "Settle of an entry that has ended")
-		assert.Error(s.t, e.Settle(0, 4), "Settle of an entry that has ended")
-	})
+	s.hasEnded(e, "settled")
 	s.settle(other, 0, 4)
+	s.hasEnded(other, "settled, too")
+}
+
+// hasEnded requires that an entry of four data points cannot end again.
+func (s *subject) hasEnded(e queue.Entry, how string) {
+	s.t.Helper()
+	s.unchanged("Settle or Return of an entry that has ended", func() {
+		assert.Error(s.t, e.Settle(queue.Outcome{Exported: 4}), "Settle of an entry that has been "+how)
+		assert.Error(s.t, e.Settle(queue.Outcome{Dropped: 4}), "Settle of an entry that has been "+how)
+		assert.Error(s.t, e.Return(), "Return of an entry that has been "+how)
+	})
 }
 
 func testSettleInAnyOrder(s *subject) {

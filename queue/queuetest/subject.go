@@ -37,7 +37,8 @@ func newSubject(t *testing.T, k kit, bound int) *subject {
 	s := &subject{kit: k, t: t}
 	ctx, cancel := context.WithTimeout(context.Background(), *k.patience)
 	s.ctx = ctx
-	s.use(k.New(t, bound, k.overflow))
+	s.observed = newObserved()
+	s.queue = k.New(t, bound, k.overflow)
 	t.Cleanup(cancel)
 	t.Cleanup(s.close)
 	return s
@@ -56,18 +57,13 @@ func (s *subject) close() {
 	}
 }
 
-// use makes q the queue under test.
-func (s *subject) use(q queue.Queue) {
-	s.queue = q
-	s.observed = newObserved()
-	q.Observe(s.observed.observer())
-}
-
 // finish checks what must hold at the end of every test.
 func (s *subject) finish() {
 	s.t.Helper()
 	stats := s.stats()
-	s.observed.await(s, int(stats.Dropped)-s.settledDropped)
+	if s.observed.started.Load() {
+		s.observed.await(s, int(stats.Dropped)-s.settledDropped)
+	}
 }
 
 func (s *subject) put(points int, value int64) {
@@ -80,7 +76,7 @@ func (s *subject) put(points int, value int64) {
 func (s *subject) take() queue.Entry {
 	s.t.Helper()
 	for {
-		entry, err := s.queue.Take(s.ctx, nil)
+		entry, err := s.queue.Take(s.ctx, queue.Limit{})
 		if err == nil {
 			return entry
 		}
@@ -102,14 +98,23 @@ func (s *subject) awaitReady() {
 // takeNothing requires that nothing waits, and that Take says so with want.
 func (s *subject) takeNothing(want error) {
 	s.t.Helper()
-	entry, err := s.queue.Take(s.ctx, nil)
+	entry, err := s.queue.Take(s.ctx, queue.Limit{})
 	require.ErrorIs(s.t, err, want, "Take, where nothing waits")
 	require.Nil(s.t, entry, "an entry and an error from one Take")
 }
 
+// drain takes the signal out of Ready, if there is one.
+func (s *subject) drain() {
+	select {
+	case <-s.queue.Ready():
+	default:
+	}
+}
+
 func (s *subject) settle(e queue.Entry, exported, dropped int) {
 	s.t.Helper()
-	require.NoErrorf(s.t, e.Settle(exported, dropped), "Settle(%d, %d)", exported, dropped)
+	o := queue.Outcome{Exported: exported, Dropped: dropped}
+	require.NoErrorf(s.t, e.Settle(o), "Settle(%+v)", o)
 	s.settledDropped += dropped
 }
 
@@ -125,12 +130,19 @@ func (s *subject) export() int64 {
 // exports requires that exactly these values wait, in this order.
 func (s *subject) exports(want ...int64) {
 	s.t.Helper()
+	s.exportsAll(queue.ErrEmpty, want...)
+}
+
+// exportsAll requires that exactly these values wait, in this order, and that
+// Take then returns an error.
+func (s *subject) exportsAll(then error, want ...int64) {
+	s.t.Helper()
 	got := make([]int64, 0, len(want))
 	for range want {
 		got = append(got, s.export())
 	}
 	require.Equal(s.t, want, got, "the collections that waited")
-	s.takeNothing(queue.ErrEmpty)
+	s.takeNothing(then)
 }
 
 // stats returns the stats after checking what they must always satisfy.
@@ -160,33 +172,21 @@ func (s *subject) result(call string, result <-chan error) error {
 	}
 }
 
-// soon returns a context that ends by itself, for a call that must not succeed
-// however long it waits.
-func (s *subject) soon() context.Context {
-	ctx, cancel := context.WithTimeout(s.ctx, 20*time.Millisecond)
-	s.t.Cleanup(cancel)
-	return ctx
-}
-
 func ended() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	return ctx
 }
 
-// requireContextError requires that a call failed because its context ended.
-func (s *subject) requireContextError(err error, msg string) {
-	s.t.Helper()
-	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
-		require.FailNow(s.t, msg+": not the error of the context", "got: %v", err)
-	}
+// isContextError reports whether a call failed because its context ended.
+func isContextError(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
 // unchanged requires that f changes nothing that the stats show.
 func (s *subject) unchanged(msg string, f func()) {
 	s.t.Helper()
-	stats, last := s.stats(), s.queue.Last()
+	stats := s.stats()
 	f()
 	assert.Equal(s.t, stats, s.stats(), msg)
-	assert.Equal(s.t, last, s.queue.Last(), msg)
 }

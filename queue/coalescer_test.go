@@ -22,7 +22,7 @@ func newCoalescing(t *testing.T, maxPoints int) (m *Memory, dropped *int) {
 	m, err := NewMemory(maxPoints, Coalesce)
 	require.NoError(t, err)
 	dropped = new(int)
-	m.Observe(Observer{Dropped: func(d Drop) { *dropped += d.Points }, Failed: func(error) {}})
+	require.NoError(t, m.Start(Observer{Dropped: func(d Drop) { *dropped += d.Points }, Failed: func(error) {}}))
 	return m, dropped
 }
 
@@ -31,7 +31,7 @@ func put(t *testing.T, m *Memory, rm *metricdata.ResourceMetrics) {
 	require.NoError(t, m.Put(t.Context(), rm))
 	s := m.Stats()
 	require.Equal(t, s.Accepted, s.Exported+s.Dropped+s.Coalesced+uint64(s.Queued))
-	require.LessOrEqual(t, m.coarsening.cursor, max(0, m.waiting.Len()-1))
+	require.LessOrEqual(t, m.coalescer.cursor, max(0, m.waiting.Len()-1))
 }
 
 // parts returns of how many collections each waiting entry is made.
@@ -48,7 +48,7 @@ func (m *Memory) waitingParts() []int {
 func drain(t *testing.T, m *Memory) (total int64) {
 	t.Helper()
 	for {
-		e, err := m.Take(t.Context(), nil)
+		e, err := m.Take(t.Context(), Limit{})
 		if err != nil {
 			return total
 		}
@@ -59,7 +59,7 @@ func drain(t *testing.T, m *Memory) (total int64) {
 				}
 			}
 		}
-		require.NoError(t, e.Settle(e.Points(), 0))
+		require.NoError(t, e.Settle(Outcome{Exported: e.Points()}))
 	}
 }
 
@@ -98,9 +98,9 @@ func TestCoalesceBecomesEvenAgainAfterAPartialDelivery(t *testing.T) {
 		put(t, m, metrictest.Numbers(points, 1))
 	}
 	for range entries / 2 {
-		e, err := m.Take(t.Context(), nil)
+		e, err := m.Take(t.Context(), Limit{})
 		require.NoError(t, err)
-		require.NoError(t, e.Settle(points, 0))
+		require.NoError(t, e.Settle(Outcome{Exported: points}))
 	}
 	for range 10 {
 		put(t, m, metrictest.Numbers(points, 1))
@@ -117,39 +117,30 @@ func TestCoalesceBecomesEvenAgainAfterAPartialDelivery(t *testing.T) {
 func TestCoalesceLeavesAloneWhatIsInFlight(t *testing.T) {
 	m, _ := newCoalescing(t, 4)
 	put(t, m, metrictest.Numbers(2, 7))
-	e, err := m.Take(t.Context(), nil)
+	e, err := m.Take(t.Context(), Limit{})
 	require.NoError(t, err)
 	for range 100 {
 		put(t, m, metrictest.Numbers(2, 1))
 		assert.Equal(t, int64(7), metrictest.Value(e.Collection()))
 		assert.Equal(t, 2, e.Points())
 	}
-	require.NoError(t, e.Settle(2, 0))
+	require.NoError(t, e.Settle(Outcome{Exported: 2}))
 	assert.Equal(t, int64(200), drain(t, m))
 }
 
-func TestWaitThatBeganBeforeAJoinEndsWithIt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m, _ := newCoalescing(t, 2)
-		put(t, m, metrictest.Numbers(2, 1))
-		passed := false
-		position := m.Last()
-		go func() {
-			assert.NoError(t, m.Wait(t.Context(), position))
-			passed = true
-		}()
-		synctest.Wait()
-		put(t, m, metrictest.Numbers(2, 1)) // is joined to what the call waits for
-		assert.Greater(t, m.Last(), position)
-		e, err := m.Take(t.Context(), nil)
-		require.NoError(t, err)
-		assert.Equal(t, position, e.Position())
-		synctest.Wait()
-		assert.False(t, passed)
-		require.NoError(t, e.Settle(2, 0))
-		synctest.Wait()
-		assert.True(t, passed)
-	})
+func TestAJoinedEntryKeepsThePositionOfItsOldestPart(t *testing.T) {
+	m, _ := newCoalescing(t, 2)
+	put(t, m, metrictest.Numbers(2, 1))
+	position := m.Stats().Last
+	put(t, m, metrictest.Numbers(2, 1)) // is joined to the first
+	last := m.Stats().Last
+	assert.Greater(t, last, position)
+	e, err := m.Take(t.Context(), Limit{})
+	require.NoError(t, err)
+	assert.Equal(t, position, e.Position())
+	assert.False(t, m.Stats().Passed(last), "what was joined to an entry ends with it")
+	require.NoError(t, e.Settle(Outcome{Exported: 2}))
+	assert.True(t, m.Stats().Passed(last))
 }
 
 func TestAgesOfAJoinedEntry(t *testing.T) {
@@ -160,7 +151,7 @@ func TestAgesOfAJoinedEntry(t *testing.T) {
 		time.Sleep(time.Minute)
 		put(t, m, metrictest.Numbers(1, 1))
 		assert.Equal(t, begin, m.Stats().Oldest)
-		e, err := m.Take(t.Context(), nil)
+		e, err := m.Take(t.Context(), Limit{})
 		require.NoError(t, err)
 		assert.Equal(t, begin.Add(time.Minute), e.Accepted())
 	})
@@ -188,12 +179,12 @@ func TestCoalesceJoinsOnlyEqualResources(t *testing.T) {
 	}
 	assert.Zero(t, *dropped)
 	for {
-		e, err := m.Take(t.Context(), nil)
+		e, err := m.Take(t.Context(), Limit{})
 		if err != nil {
 			break
 		}
 		assert.Equal(t, 2, e.Points())
-		require.NoError(t, e.Settle(2, 0))
+		require.NoError(t, e.Settle(Outcome{Exported: 2}))
 	}
 	assert.Equal(t, uint64(200), m.Stats().Accepted)
 }
@@ -238,11 +229,11 @@ func TestCoalesceKeepsTotalsAtRandom(t *testing.T) {
 		var in, out int64
 		for range rapid.IntRange(1, 200).Draw(rt, "steps") {
 			if rapid.IntRange(0, 9).Draw(rt, "action") == 0 {
-				if e, err := m.Take(t.Context(), nil); err == nil {
+				if e, err := m.Take(t.Context(), Limit{}); err == nil {
 					for _, p := range e.Collection().ScopeMetrics[0].Metrics[0].Data.(metricdata.Sum[int64]).DataPoints {
 						out += p.Value
 					}
-					require.NoError(rt, e.Settle(e.Points(), 0))
+					require.NoError(rt, e.Settle(Outcome{Exported: e.Points()}))
 				}
 				continue
 			}

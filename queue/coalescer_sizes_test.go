@@ -101,7 +101,7 @@ func TestPairsThatSaveNothingAreTriedOnce(t *testing.T) {
 		put(t, m, named(metrictest.Numbers(10, 1), fmt.Sprint(i)))
 	}
 	for i := range m.waiting.Len() - 1 {
-		if older := m.waiting.At(i); older.apart != m.waiting.At(i+1).version {
+		if older := m.waiting.At(i); older.unjoinable != m.waiting.At(i+1).version {
 			assert.GreaterOrEqual(t, i, m.waiting.Len()-2, "the pair at %d would be tried again", i)
 		}
 	}

@@ -13,9 +13,9 @@ import (
 // cycle puts rm in, takes it out and settles it.
 func cycle(t testing.TB, m *Memory, points int) {
 	require.NoError(t, m.Put(t.Context(), metrictest.Mixed(points)))
-	e, err := m.Take(t.Context(), nil)
+	e, err := m.Take(t.Context(), Limit{})
 	require.NoError(t, err)
-	require.NoError(t, e.Settle(points, 0))
+	require.NoError(t, e.Settle(Outcome{Exported: points}))
 }
 
 func roomyQueue(t testing.TB) *Memory {
@@ -30,8 +30,8 @@ func TestSteadyStateAllocatesNextToNothing(t *testing.T) {
 	ctx := t.Context()
 	allocs := testing.AllocsPerRun(20, func() {
 		_ = m.Put(ctx, rm)
-		e, _ := m.Take(ctx, nil)
-		_ = e.Settle(3000, 0)
+		e, _ := m.Take(ctx, Limit{})
+		_ = e.Settle(Outcome{Exported: 3000})
 	})
 	assert.LessOrEqual(t, allocs, 3.0, "allocations for a collection of 3000 data points")
 }
@@ -46,7 +46,7 @@ func TestOverflowReusesWhatItDrops(t *testing.T) {
 	}
 	allocs := testing.AllocsPerRun(20, func() { _ = m.Put(ctx, rm) })
 	assert.LessOrEqual(t, allocs, 3.0, "allocations for a collection of 1000 data points, in a full queue")
-	assert.Len(t, m.spare.buffers, 0)
+	assert.Len(t, m.free.buffers, 0)
 }
 
 func TestSpareMemoryHoldsTheNextCollection(t *testing.T) {
@@ -54,31 +54,31 @@ func TestSpareMemoryHoldsTheNextCollection(t *testing.T) {
 	for _, n := range []int{60, 3, 6, 60, 1} {
 		rm := metrictest.EveryKind(n)
 		require.NoError(t, m.Put(t.Context(), rm))
-		e, err := m.Take(t.Context(), nil)
+		e, err := m.Take(t.Context(), Limit{})
 		require.NoError(t, err)
 		require.Equal(t, rm, e.Collection())
-		require.NoError(t, e.Settle(e.Points(), 0))
+		require.NoError(t, e.Settle(Outcome{Exported: e.Points()}))
 	}
 }
 
 func TestAtMostSoManyBuffersAreKept(t *testing.T) {
 	m := roomyQueue(t)
-	for range 3 * maxSpare {
+	for range 3 * maxFree {
 		require.NoError(t, m.Put(t.Context(), metrictest.Mixed(30)))
 	}
-	for range 3 * maxSpare {
+	for range 3 * maxFree {
 		settle(t, take(t, m))
 	}
-	assert.Len(t, m.spare.buffers, maxSpare)
+	assert.Len(t, m.free.buffers, maxFree)
 }
 
 func TestBufferInUseIsNotKept(t *testing.T) {
 	m := roomyQueue(t)
 	cycle(t, m, 30)
-	require.Len(t, m.spare.buffers, 1)
+	require.Len(t, m.free.buffers, 1)
 	require.NoError(t, m.Put(t.Context(), metrictest.Mixed(30)))
-	assert.Empty(t, m.spare.buffers)
-	assert.Nil(t, m.spare.buffers[:1][0], "the slot from which a buffer was taken")
+	assert.Empty(t, m.free.buffers)
+	assert.Nil(t, m.free.buffers[:1][0], "the slot from which a buffer was taken")
 }
 
 func TestGiantBufferIsNotKept(t *testing.T) {
@@ -88,7 +88,7 @@ func TestGiantBufferIsNotKept(t *testing.T) {
 			require.NoError(t, m.Put(t.Context(), metrictest.Mixed(giant)))
 			require.NoError(t, m.Put(t.Context(), metrictest.Mixed(usual)))
 			settle(t, take(t, m))
-			assert.Empty(t, m.spare.buffers)
+			assert.Empty(t, m.free.buffers)
 			settle(t, take(t, m))
 		},
 		"a usual one came after it ended": func(t *testing.T, m *Memory) {
@@ -107,12 +107,12 @@ func TestGiantBufferIsNotKept(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := roomyQueue(t)
 			run(t, m)
-			for range 2 * maxSpare {
+			for range 2 * maxFree {
 				cycle(t, m, usual)
 			}
-			require.NotEmpty(t, m.spare.buffers)
-			for _, b := range m.spare.buffers {
-				assert.LessOrEqual(t, b.Cap(), maxSpareRatio*usual, "data points that a spare buffer has memory for")
+			require.NotEmpty(t, m.free.buffers)
+			for _, b := range m.free.buffers {
+				assert.LessOrEqual(t, b.Cap(), maxFreeRatio*usual, "data points that a spare buffer has memory for")
 			}
 		})
 	}
@@ -125,9 +125,9 @@ func TestClosedQueueKeepsNoMemory(t *testing.T) {
 	require.NoError(t, m.Put(t.Context(), metrictest.Mixed(30)))
 	e := take(t, m)
 	require.NoError(t, m.Close())
-	assert.Empty(t, m.spare.buffers)
+	assert.Empty(t, m.free.buffers)
 	settle(t, e)
-	assert.Empty(t, m.spare.buffers, "after the last entry in flight has ended")
+	assert.Empty(t, m.free.buffers, "after the last entry in flight has ended")
 }
 
 // The first fill of a buffer takes several chunks; all of them count.
@@ -136,5 +136,5 @@ func TestBufferThatIsTooLargeIsNotKeptForItsLastChunk(t *testing.T) {
 	require.NoError(t, m.Put(t.Context(), metrictest.Mixed(3000)))
 	require.NoError(t, m.Put(t.Context(), metrictest.Mixed(300)))
 	settle(t, take(t, m))
-	assert.Empty(t, m.spare.buffers)
+	assert.Empty(t, m.free.buffers)
 }

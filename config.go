@@ -13,8 +13,15 @@ import (
 	"github.com/asyncmetric/asyncmetric/queue"
 )
 
+// An Option configures an [Exporter]. Values are checked in [New].
+type Option interface{ apply(*config) }
+
+// A Setting is an option and its value, as text.
+type Setting struct{ Name, Value string }
+
 // config is what the options say.
 type config struct {
+	name               string // empty for one that New makes
 	maxQueueSize       int
 	overflow           queue.Overflow
 	maxExportBatchSize int
@@ -29,11 +36,15 @@ type config struct {
 	replicas           []metric.Exporter
 	queue              queue.Queue
 	errorHandler       otel.ErrorHandler
-	onDrop             func(Drop)
+	onDrop             func(queue.Drop)
 	meterProvider      apimetric.MeterProvider
 
-	queueGiven         bool   // WithQueue was used
-	meterProviderGiven bool   // WithMeterProvider was used
+	// What was given, where the value does not tell.
+	nameGiven          bool
+	drainTimeoutGiven  bool
+	retryGiven         bool
+	queueGiven         bool
+	meterProviderGiven bool
 	memoryOption       string // the option that concerns only the queue in memory, if one was used
 }
 
@@ -44,9 +55,8 @@ func defaultConfig() config {
 		maxExportBatchSize: 8192,
 		exportTimeout:      30 * time.Second,
 		drainTimeout:       30 * time.Second,
-		retry:              defaultRetry(),
 		errorHandler:       otel.ErrorHandlerFunc(otel.Handle),
-		onDrop:             func(Drop) {},
+		onDrop:             func(queue.Drop) {},
 	}
 }
 
@@ -54,13 +64,27 @@ func defaultConfig() config {
 func newConfig(inner metric.Exporter, opts []Option) (config, error) {
 	c := defaultConfig()
 	for i, o := range opts {
-		if o == nil {
+		if isNil(o) {
 			return c, invalid("option %d of New is nil", i+1)
 		}
 		o.apply(&c)
 	}
 	c.retry = c.retry.withDefaults()
 	return c, errors.Join(c.validate(), c.validateReplicas(inner))
+}
+
+// isNil reports whether v is nil, or a nil pointer, map or function in an
+// interface.
+func isNil(v any) bool {
+	if v == nil {
+		return true
+	}
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.Pointer, reflect.Map, reflect.Func, reflect.Slice, reflect.Chan:
+		return r.IsNil()
+	default:
+		return false
+	}
 }
 
 // invalid returns an error that wraps ErrInvalidOption.
@@ -76,6 +100,7 @@ func (c *config) validate() error {
 			errs = append(errs, invalid(format, args...))
 		}
 	}
+	check(!c.nameGiven || c.name != "", `WithName(""): leave it out for a name that is made`)
 	check(c.maxQueueSize >= 1, "WithMaxQueueSize(%d): must be at least 1", c.maxQueueSize)
 	check(c.overflow.Valid(), "WithOverflow(%v): must be one of the policies of package queue", c.overflow)
 	check(c.maxExportBatchSize >= 0, "WithMaxExportBatchSize(%d): must be at least 1, or 0 for no limit", c.maxExportBatchSize)
@@ -88,13 +113,25 @@ func (c *config) validate() error {
 	check(c.drainTimeout > 0, "WithDrainTimeout(%v): must be above 0", c.drainTimeout)
 	check(c.maxAge >= 0, "WithMaxAge(%v): must be above 0, or 0 for no limit", c.maxAge)
 	check(c.minInterval >= 0, "WithMinInterval(%v): must be above 0, or 0 for none", c.minInterval)
-	check(!c.queueGiven || c.queue != nil, "WithQueue(nil): leave it out for a queue in memory")
+	check(!c.retryGiven || !c.retryDisabled, "WithRetry cannot be combined with WithoutRetry: leave one of them out")
+	check(!c.queueGiven || !isNil(c.queue), "WithQueue(nil): leave it out for a queue in memory")
 	check(!c.queueGiven || c.memoryOption == "",
 		"%s concerns the queue in memory and has no effect on the one of WithQueue: set the bound there", c.memoryOption)
-	check(c.errorHandler != nil, "WithErrorHandler(nil): leave it out for otel.Handle")
+	check(!isNil(c.errorHandler), "WithErrorHandler(nil): leave it out for otel.Handle")
 	check(c.onDrop != nil, "WithOnDrop(nil): leave it out for none")
-	check(!c.meterProviderGiven || c.meterProvider != nil, "WithMeterProvider(nil): leave it out for no metrics")
+	check(!c.meterProviderGiven || !isNil(c.meterProvider), "WithMeterProvider(nil): leave it out for no metrics")
 	return errors.Join(append(errs, c.retry.validate())...)
+}
+
+// validateExporter returns what keeps an exporter from being an inner one.
+func validateExporter(e metric.Exporter) error {
+	if isNil(e) {
+		return errors.New("the exporter is nil")
+	}
+	if wrapper, ok := e.(interface{ isAsync() }); ok {
+		return fmt.Errorf("a %T cannot be the inner exporter of another one: give it the exporter that it wraps", wrapper)
+	}
+	return nil
 }
 
 // validateReplicas returns what keeps the replicas from standing in for inner.
@@ -102,8 +139,8 @@ func (c *config) validateReplicas(inner metric.Exporter) error {
 	var errs []error
 	earlier := []metric.Exporter{inner}
 	for i, replica := range c.replicas {
-		if replica == nil {
-			errs = append(errs, invalid("WithReplicas: replica %d is nil", i+1))
+		if err := validateExporter(replica); err != nil {
+			errs = append(errs, invalid("WithReplicas: replica %d: %v", i+1, err))
 			continue
 		}
 		for _, other := range earlier {
@@ -163,7 +200,7 @@ func aggregation(e metric.Exporter, kind metric.InstrumentKind) metric.Aggregati
 }
 
 // settings returns the options as text.
-func (c *config) settings(inner metric.Exporter, q queue.Queue) []Setting {
+func (c *config) settings(inner metric.Exporter) []Setting {
 	list := []Setting{{"exporter", fmt.Sprintf("%T", inner)}}
 	add := func(name string, value any) { list = append(list, Setting{name, fmt.Sprint(value)}) }
 	optional := func(name string, value any, used bool) {
@@ -173,7 +210,7 @@ func (c *config) settings(inner metric.Exporter, q queue.Queue) []Setting {
 		add(name, value)
 	}
 	if c.queueGiven {
-		add("WithQueue", fmt.Sprintf("%T", q))
+		add("WithQueue", c.queueType())
 	} else {
 		add("WithMaxQueueSize", c.maxQueueSize)
 		add("WithOverflow", c.overflow)
@@ -188,4 +225,12 @@ func (c *config) settings(inner metric.Exporter, q queue.Queue) []Setting {
 	optional("WithReplicas", len(c.replicas), len(c.replicas) > 0)
 	optional("WithMeterProvider", "on", c.meterProviderGiven)
 	return list
+}
+
+// queueType returns the type of the queue as text.
+func (c *config) queueType() string {
+	if c.queue == nil {
+		return fmt.Sprintf("%T", (*queue.Memory)(nil))
+	}
+	return fmt.Sprintf("%T", c.queue)
 }

@@ -1,6 +1,13 @@
 package asyncmetric
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/asyncmetric/asyncmetric/internal/contain"
+	"github.com/asyncmetric/asyncmetric/internal/outcome"
+)
 
 var (
 	// ErrInvalidOption is wrapped by the error that [New] returns for an option
@@ -9,18 +16,105 @@ var (
 	ErrInvalidOption = errors.New("asyncmetric: invalid option")
 
 	// ErrPanic is wrapped by the error that stands for a panic of the inner
-	// exporter. It reaches the error handler, the Err of a [Drop], and the
-	// ForceFlush or Shutdown that waited for the batch.
-	ErrPanic = errors.New("asyncmetric: inner exporter panicked")
+	// exporter, a hook, a queue or an instrument. It reaches the error handler,
+	// the Err of a [Drop], and the ForceFlush or Shutdown that waited for the
+	// batch.
+	ErrPanic = contain.ErrPanic
 )
 
 var (
-	errNilExporter   = errors.New("asyncmetric: the inner exporter is nil")
 	errNilCollection = errors.New("asyncmetric: the collection to export is nil")
-	errDrainTimeout  = errors.New("asyncmetric: drain timeout")
-	errExportTimeout = errors.New("asyncmetric: export timeout")
-	errTooOld        = errors.New("asyncmetric: accepted longer ago than WithMaxAge allows")
-	errGoexit        = errors.New("asyncmetric: the inner exporter ended its goroutine")
-	errRetryOff      = errors.New("asyncmetric: the last attempt failed, retries are off, and the queue keeps the rest")
-	errDrainOver     = errors.New("asyncmetric: the time for Shutdown is over")
+	errDrainTimeout  = errors.New("drain timeout")
+	errExportTimeout = errors.New("export timeout")
+	errTooOld        = errors.New("accepted longer ago than WithMaxAge allows")
+	errRetryOff      = errors.New("the last attempt failed, retries are off, and the queue keeps the rest")
+	errDrainOver     = errors.New("the time for Shutdown is over")
+	errAbandoned     = errors.New("delivery was interrupted by a panic")
 )
+
+// A named is the name of an exporter.
+type named string
+
+// errorf returns an error that names the exporter.
+func (n named) errorf(format string, args ...any) error {
+	return fmt.Errorf("asyncmetric: exporter %s: "+format, append([]any{string(n)}, args...)...)
+}
+
+// A RejectedError is what an exporter of your own returns from Export when the
+// backend accepted a batch but for some of its data points. Those count as
+// dropped, the others as exported, and the batch is not sent again. The
+// exporters of OTLP have an error of their own for that, which is recognised,
+// too.
+type RejectedError struct {
+	// Points is how many data points were rejected. Zero makes it a warning.
+	Points int
+	// Err says why; it may be nil.
+	Err error
+}
+
+// Error returns the text of the error.
+func (e *RejectedError) Error() string {
+	text := count(e.Points) + " rejected"
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
+}
+
+// Unwrap returns Err.
+func (e *RejectedError) Unwrap() error { return e.Err }
+
+// rejectedBy returns how many data points a backend rejected of a batch that it
+// accepted otherwise.
+func rejectedBy(err error) (points int, accepted bool) {
+	var rejected *RejectedError
+	if errors.As(err, &rejected) {
+		return max(0, rejected.Points), true
+	}
+	return outcome.Rejected(err)
+}
+
+// An UndeliveredError is returned by [Exporter.Shutdown], joined with other
+// errors, when it could not deliver everything in its time. Use errors.As to get
+// at it. Where data is lost, it also reaches the error handler, because the SDK
+// may hide the error of Shutdown behind one of its own.
+type UndeliveredError struct {
+	// Exporter is the name of the exporter.
+	Exporter string
+	// Points is the number of data points that were not delivered.
+	Points int
+	// Kept reports whether the queue keeps them for the next process. Of a
+	// collection that was delivered in part it keeps the whole.
+	Kept bool
+	// Err says why: it wraps the error of the context of Shutdown.
+	Err error
+}
+
+// Error returns the text of the error.
+func (e *UndeliveredError) Error() string {
+	if e.Kept {
+		return fmt.Sprintf("asyncmetric: exporter %s has shut down: the queue keeps %s for the next process: %v",
+			e.Exporter, count(e.Points), e.Err)
+	}
+	return fmt.Sprintf("asyncmetric: exporter %s has shut down: %s not delivered: %v",
+		e.Exporter, counted(e.Points, "was", "were"), e.Err)
+}
+
+// Unwrap returns Err.
+func (e *UndeliveredError) Unwrap() error { return e.Err }
+
+// count returns a number of data points as text.
+func count(points int) string {
+	if points == 1 {
+		return "1 data point"
+	}
+	return strconv.Itoa(points) + " data points"
+}
+
+// counted is count with a verb.
+func counted(points int, one, many string) string {
+	if points == 1 {
+		many = one
+	}
+	return count(points) + " " + many
+}

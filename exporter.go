@@ -10,6 +10,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
+	"github.com/asyncmetric/asyncmetric/batch"
+	"github.com/asyncmetric/asyncmetric/internal/observe"
 	"github.com/asyncmetric/asyncmetric/queue"
 )
 
@@ -17,76 +19,135 @@ import (
 // it to another exporter in the background. All its methods are safe for
 // concurrent use.
 //
-// The callers of Export own the tail of the queue, the delivery goroutine owns
-// its head and sees to every call to the inner exporters but the selectors, which
-// are forwarded. Nothing is locked while any of them waits.
+// The callers of Export own the tail of the queue. The worker, one goroutine,
+// owns its head and makes every call to the inner exporters but the selectors,
+// which are forwarded. Nothing is locked while any of them waits.
 type Exporter struct {
-	name      string // tells it apart from the others of the process
-	inner     metric.Exporter
-	config    config
-	queue     queue.Queue
-	delivery  *delivery
-	drops     *drops
-	reports   *reports
-	telemetry *telemetry
-	isDown    atomic.Bool // Shutdown has been called
+	name    named
+	inner   metric.Exporter
+	config  config
+	queue   queue.Queue
+	worker  *worker
+	tally   *tally
+	reports *reports
+	metrics *observe.Metrics
+	refused atomic.Uint64 // data points for which Export returned an error
+	isDown  atomic.Bool   // Shutdown has been called
 }
 
 var _ metric.Exporter = (*Exporter)(nil)
+
+// instances counts the exporters of the process that got no name.
+var instances atomic.Int64
 
 // New returns an Exporter that delivers to inner, which must not be used by
 // anything else from now on; [Exporter.Shutdown] shuts it down too. New starts
 // one goroutine, which ends with Shutdown.
 //
-// It returns an error if inner is nil or an option is invalid; the latter
+// It returns an error if inner is nil or an Exporter itself, if the queue of
+// [WithQueue] is closed or has been given to another Exporter
+// ([queue.ErrClosed], [queue.ErrInUse]), and if an option is invalid; that error
 // wraps [ErrInvalidOption] and names everything that is wrong.
 func New(inner metric.Exporter, opts ...Option) (*Exporter, error) {
-	if inner == nil {
-		return nil, errNilExporter
+	if err := validateExporter(inner); err != nil {
+		return nil, fmt.Errorf("asyncmetric: New: %w", err)
 	}
 	c, err := newConfig(inner, opts)
 	if err != nil {
 		return nil, err
 	}
-	q := c.queue
-	if q == nil {
-		if q, err = queue.NewMemory(c.maxQueueSize, c.overflow); err != nil {
-			return nil, fmt.Errorf("asyncmetric: %w", err)
-		}
+	e := &Exporter{name: named(c.name), inner: inner, config: c, tally: new(tally)}
+	if e.name == "" {
+		e.name = named(fmt.Sprintf("%s/%d", observe.ComponentType, instances.Add(1)-1))
 	}
-	e := &Exporter{inner: inner, config: c, queue: q, name: nextName()}
-	e.reports = &reports{next: c.errorHandler}
-	e.config.errorHandler = e.reports
-	e.telemetry = newTelemetry(e.name, &e.config)
-	e.drops = newDrops(&e.config, e.telemetry)
-	q.Observe(queue.Observer{Dropped: e.drops.byQueue, Failed: e.reports.Handle})
-	e.telemetry.observeQueue(q)
-	e.delivery = startDelivery(inner, q, &e.config, e.drops, e.telemetry)
+	e.reports = &reports{
+		name:    e.name,
+		handler: c.errorHandler,
+		hook:    c.onDrop,
+		telling: make(chan struct{}, 1),
+		stats:   func() queue.Stats { return e.queue.Stats() },
+	}
+	if e.queue, err = newQueue(&c, e.reports.report); err != nil {
+		return nil, fmt.Errorf("asyncmetric: %w", err)
+	}
+	if c.meterProvider != nil {
+		e.metrics = observe.New(string(e.name), c.meterProvider, e.reports.report)
+		e.reports.metrics = e.metrics
+	}
+	d := &delivery{
+		config:  &e.config,
+		flushes: newFlushes(),
+		reports: e.reports,
+		metrics: e.metrics,
+		pacer:   pacer{interval: c.minInterval},
+		durable: e.queue.Info().Durable,
+		closing: make(chan struct{}),
+	}
+	d.ctx, d.stop = context.WithCancelCause(context.Background())
+	err = e.queue.Start(queue.Observer{
+		Dropped: func(drop Drop) { e.droppedByQueue(d.flushes, drop) },
+		Failed:  e.reports.report,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("asyncmetric: WithQueue: %w", err)
+	}
+	e.worker = startWorker(append([]metric.Exporter{inner}, c.replicas...), e.queue, d, e.tally)
+	e.metrics.Observe(e.state)
 	return e, nil
 }
 
+// newQueue returns the queue to use.
+func newQueue(c *config, report func(error)) (queue.Queue, error) {
+	if c.queue != nil {
+		return &guarded{Queue: c.queue, report: report}, nil
+	}
+	return queue.NewMemory(c.maxQueueSize, c.overflow)
+}
+
+// droppedByQueue hears of what the queue drops on its own account.
+func (e *Exporter) droppedByQueue(fs *flushes, d Drop) {
+	d.Exporter = string(e.name)
+	if d.Reason == ReasonShutdown {
+		d.Err = errDrainOver // why it came to that
+		e.tally.add(0, d.Points)
+	} else {
+		if d.Position > 0 {
+			fs.dropped(d.Position, dropError(d))
+		}
+		e.reports.reportDrop(d) // Shutdown reports the others
+	}
+	e.reports.dropped(d)
+}
+
 // Export copies rm into the queue and returns; it does not wait for the inner
-// exporter. rm may be reused afterwards. A collection without data points is
-// accepted and not delivered.
+// exporter. The caller may reuse rm afterwards. A collection without data points
+// is accepted and not delivered.
 //
 // When the queue is full, the policy of [WithOverflow] decides. What is lost
 // by overflow is reported by [WithOnDrop], the error handler and Stats, and not
 // by an error: a PeriodicReader whose Export fails does not flush its exporter
-// any more. Under queue.DropNewest alone, Export returns queue.ErrFull. Under
+// any more. Under queue.DropNewest alone, Export returns [queue.ErrFull]. Under
 // queue.Block alone, it waits for room as long as ctx allows.
 //
-// If ctx has ended, Export returns its error, and after Shutdown
-// metric.ErrExporterShutdown; nothing is queued then. With a queue that is not
-// in memory, Export also takes the time and may return the errors of that.
+// A context that has ended does not refuse a collection that need not wait: the
+// reader of the SDK hands over its last collection with one. After Shutdown,
+// Export returns metric.ErrExporterShutdown. With a queue that is not in memory,
+// Export also takes the time of that and may return its errors. On an error
+// nothing has been queued, unless the error says otherwise, and Stats counts the
+// points as refused.
 func (e *Exporter) Export(ctx context.Context, rm *metricdata.ResourceMetrics) error {
 	if rm == nil {
 		return errNilCollection
 	}
 	err := e.queue.Put(ctx, rm)
+	if err == nil {
+		return nil
+	}
+	e.refused.Add(uint64(batch.Points(rm)))
 	if errors.Is(err, queue.ErrClosed) {
 		return metric.ErrExporterShutdown
 	}
-	return err
+	return e.name.errorf("%w", err)
 }
 
 // Temporality returns that of the inner exporter.
@@ -117,7 +178,7 @@ func (e *Exporter) MarshalLog() any {
 	}{
 		Type:               "asyncmetric",
 		Exporter:           e.inner,
-		Queue:              fmt.Sprintf("%T", e.queue),
+		Queue:              e.config.queueType(),
 		MaxQueueSize:       bound,
 		Overflow:           overflow,
 		MaxExportBatchSize: e.config.maxExportBatchSize,
@@ -126,10 +187,5 @@ func (e *Exporter) MarshalLog() any {
 	}
 }
 
-// withDrainTimeout gives ctx a deadline if it has none.
-func (e *Exporter) withDrainTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
-	if _, ok := ctx.Deadline(); ok {
-		return ctx, func() {}
-	}
-	return context.WithTimeoutCause(ctx, e.config.drainTimeout, errDrainTimeout)
-}
+// isAsync tells this type from other exporters: it must not wrap itself.
+func (e *Exporter) isAsync() {}

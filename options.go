@@ -11,12 +11,16 @@ import (
 	"github.com/asyncmetric/asyncmetric/queue"
 )
 
-// An Option configures an [Exporter]. Values are checked in [New].
-type Option interface{ apply(*config) }
-
 type optionFunc func(*config)
 
 func (f optionFunc) apply(c *config) { f(c) }
+
+// WithName sets the name of the exporter, which tells it apart from the others of
+// the process: the attribute otel.component.name of its metrics, and part of each
+// error. The default is the component type and a number.
+func WithName(name string) Option {
+	return optionFunc(func(c *config) { c.name, c.nameGiven = name, true })
+}
 
 // WithMaxQueueSize sets how many data points may wait for delivery, at least
 // 1. What is being delivered, one collection, comes on top. A single
@@ -84,23 +88,24 @@ func WithExportTimeout(d time.Duration) Option {
 	return optionFunc(func(c *config) { c.exportTimeout = d })
 }
 
-// WithDrainTimeout bounds ForceFlush and Shutdown when their context has no
-// deadline. It must be above 0. The default is 30 s. It makes no difference
-// behind a PeriodicReader, which sets a deadline itself where there is none: its
-// own timeout (metric.WithTimeout).
+// WithDrainTimeout bounds ForceFlush and Shutdown, whatever deadline their
+// context has. It must be above 0. By default they take as long as their context
+// allows, and 30 s where it has no deadline. A PeriodicReader sets its own
+// timeout (metric.WithTimeout) where there is none.
 func WithDrainTimeout(d time.Duration) Option {
-	return optionFunc(func(c *config) { c.drainTimeout = d })
+	return optionFunc(func(c *config) { c.drainTimeout, c.drainTimeoutGiven = d, true })
 }
 
-// WithRetry sets how failed exports are repeated. The default is that of the
-// zero [Retry], with a Jitter of 0.5.
+// WithRetry sets how failed exports are repeated. The default is the zero
+// [Retry].
 func WithRetry(r Retry) Option {
-	return optionFunc(func(c *config) { c.retry, c.retryDisabled = r, false })
+	return optionFunc(func(c *config) { c.retry, c.retryGiven = r, true })
 }
 
 // WithoutRetry makes each export the only attempt: a batch that fails is
 // dropped with the reason permanent. During Shutdown, what another attempt might
-// deliver is left to the next process if the queue is durable.
+// deliver is left to the next process if the queue is durable. It cannot be
+// combined with [WithRetry].
 func WithoutRetry() Option {
 	return optionFunc(func(c *config) { c.retryDisabled = true })
 }
@@ -129,12 +134,12 @@ func WithMinInterval(d time.Duration) Option {
 // ended, so that the points of each series stay in order. That is for backends
 // with much latency: an OTLP exporter handles one request at a time.
 //
-// Collections of one batch are not sent any faster, and one with several
-// points of a series, which overflow and [WithMerging] bring about, goes out one
-// batch after the other. A batch that fails is repeated through the same
-// exporter. Of Prometheus, see docs/options.md about target_info. If one of them does
-// not return from Export at all, delivery waits for
-// it.
+// Collections of one batch are not sent any faster. One with several points of a
+// series, which overflow and [WithMerging] bring about, goes out one batch after
+// the other. An exporter that fails three times in a row hands its batch to
+// another one, and takes new ones only at times while others work. If an
+// exporter does not return from Export at all, delivery waits for it. For
+// Prometheus, see docs/options.md about target_info.
 //
 // What holds for the exporter given to [New] holds for each of these: it is
 // flushed and shut down, and must not be used elsewhere. All must have the same
@@ -153,22 +158,23 @@ func WithQueue(q queue.Queue) Option {
 	return optionFunc(func(c *config) { c.queue, c.queueGiven = q, true })
 }
 
-// WithErrorHandler sets who learns of errors that no caller can be told of:
-// each failed batch, once when it is to be tried again and once when it is
-// dropped, and, at most every ten seconds, that the queue overflows and that
-// data is too old. The default is otel.Handle.
+// WithErrorHandler sets what hears of errors that no caller gets: when an outage
+// begins, goes on and is over ([OutageError]), what is dropped, and what else
+// fails. Drops of one reason are reported at most every ten seconds, with their
+// sum. Each error names the exporter. The default is otel.Handle.
 //
-// The handler is called by the goroutines of delivery or within Export. It should
-// return quickly, may be called concurrently, and must not call ForceFlush or
-// Shutdown of the exporter, nor Export under queue.Block: it would wait for
-// itself.
+// The handler may be called concurrently, by goroutines of delivery and within
+// Export. It should return quickly, and must not call ForceFlush or Shutdown of
+// the exporter, nor Export under queue.Block: it would wait for itself. A panic
+// of it is ignored.
 func WithErrorHandler(h otel.ErrorHandler) Option {
 	return optionFunc(func(c *config) { c.errorHandler = h })
 }
 
 // WithOnDrop sets a function that is called for everything that is dropped,
-// after it has been counted. The same holds for it as for the handler of
-// [WithErrorHandler]. The default is none.
+// after it has been counted. The error handler hears of it as well, so a program
+// that logs errors need not log drops. The same rules as for the handler of
+// [WithErrorHandler] apply, but a panic is reported. The default is none.
 func WithOnDrop(f func(Drop)) Option {
 	return optionFunc(func(c *config) { c.onDrop = f })
 }
@@ -181,26 +187,3 @@ func WithOnDrop(f func(Drop)) Option {
 func WithMeterProvider(p apimetric.MeterProvider) Option {
 	return optionFunc(func(c *config) { c.meterProvider, c.meterProviderGiven = p, true })
 }
-
-// A Drop says that data points ended without being exported, and why.
-type Drop = queue.Drop
-
-// A DropReason is why data points were dropped.
-type DropReason = queue.DropReason
-
-// The reasons for a [Drop].
-const (
-	// ReasonOverflow: the queue was full.
-	ReasonOverflow = queue.ReasonOverflow
-	// ReasonPermanent: the inner exporter failed in a way that is not retried,
-	// or retries are off, or a durable queue cannot express the data.
-	ReasonPermanent = queue.ReasonPermanent
-	// ReasonElapsed: MaxElapsedTime of [Retry] would have been exceeded.
-	ReasonElapsed = queue.ReasonElapsed
-	// ReasonAge: the data was too old.
-	ReasonAge = queue.ReasonAge
-	// ReasonShutdown: Shutdown had to end before the data was delivered.
-	ReasonShutdown = queue.ReasonShutdown
-	// ReasonCorrupt: what a durable queue had stored could not be read back.
-	ReasonCorrupt = queue.ReasonCorrupt
-)

@@ -5,53 +5,47 @@ import (
 	"time"
 )
 
-// pacer keeps the starts of two Exports apart, whichever sender makes them.
+// A pacer says when the next Export may start, whichever sender makes it: not
+// before the least interval since the last one is over, nor before the time that
+// the server named.
 type pacer struct {
-	interval time.Duration // 0 for as they come
+	interval time.Duration // 0 for none
 
-	mu   sync.Mutex
-	last time.Time // when the last one started
+	mu       sync.Mutex
+	earliest time.Time // of the next start
 }
 
 // start lets an Export start, or returns how long it has to wait before it asks
 // again.
 func (p *pacer) start() (wait time.Duration) {
-	if p.interval == 0 {
-		return 0
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if wait := p.remaining(); wait > 0 {
+	if wait := time.Until(p.earliest); wait > 0 {
 		return wait
 	}
-	p.last = time.Now()
+	p.earliest = time.Now().Add(p.interval)
 	return 0
 }
 
-// started tells when an Export really starts, if that is some time after start
-// let it.
-func (p *pacer) started() {
-	if p.interval == 0 {
+// started moves the interval to where an Export really starts, some time after
+// start let it.
+func (p *pacer) started() { p.hold(p.interval) }
+
+// hold lets no Export start for d.
+func (p *pacer) hold(d time.Duration) {
+	if d <= 0 {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.last = time.Now()
+	if t := time.Now().Add(d); t.After(p.earliest) {
+		p.earliest = t
+	}
 }
 
-// wait returns how long an Export would have to wait now, if that is above 0.
+// wait returns how long an Export would have to wait now.
 func (p *pacer) wait() time.Duration {
-	if p.interval == 0 {
-		return 0
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.remaining()
-}
-
-func (p *pacer) remaining() time.Duration {
-	if p.last.IsZero() {
-		return 0
-	}
-	return p.interval - time.Since(p.last)
+	return max(0, time.Until(p.earliest))
 }

@@ -3,46 +3,99 @@ package asyncmetric
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+
+	"github.com/asyncmetric/asyncmetric/internal/outcome"
 )
 
-// Retry says how an export that failed is repeated: after a delay that grows
-// from InitialInterval by Multiplier up to MaxInterval, each time varied at
-// random by the share Jitter. The delays of the zero value are those of the
-// default but for Jitter, which is 0.5 there.
+// Retry says how a failed export is repeated: after a delay that grows from
+// InitialInterval by Multiplier up to MaxInterval, each time varied at random by
+// the share Jitter. Zero means the default in each field.
 //
-// The batches behind a failed one wait, so that the order of the points of a
-// series is kept. A ForceFlush or Shutdown that waits for the batch has it
-// tried at once, and the delays start anew.
+// The batches behind a failed one wait, so that the points of a series stay in
+// order. A ForceFlush or Shutdown that waits for the batch cuts the delay short,
+// and the delays start anew. It does not cut short a delay that the server asked
+// for.
 type Retry struct {
-	// InitialInterval is the delay before the first repetition. Zero means
-	// 1 s.
+	// InitialInterval is the delay before the first repetition. Zero means 1 s.
 	InitialInterval time.Duration
 	// MaxInterval is the largest delay, before it is varied at random, and the
 	// most that is granted to a server that asks for a delay. Zero means 30 s.
 	MaxInterval time.Duration
 	// MaxElapsedTime bounds the time from the first attempt of a batch to the
-	// last; then the batch is dropped with the reason elapsed. Zero means no
-	// limit.
+	// start of its last; then the batch is dropped with the reason elapsed. Zero
+	// means no limit.
 	MaxElapsedTime time.Duration
-	// Multiplier is by how much the delay grows, at least 1. Zero means 1.5.
+	// Multiplier is the growth of the delay, at least 1. Zero means 1.5.
 	Multiplier float64
-	// Jitter is the share of the delay, from 0 to 1, by which it is lengthened
-	// or shortened at random. Zero means not at all.
+	// Jitter is the share of the delay, at most 1, by which it is lengthened or
+	// shortened at random. A delay that the server asked for is only lengthened.
+	// Zero means 0.5, a negative number none.
 	Jitter float64
-	// Classify reports whether an error is worth another attempt, and the
-	// least delay before it, zero if the error does not ask for one. With
-	// [WithReplicas] it may be called concurrently. Nil means [DefaultClassify],
-	// which it may call for errors that it does not know.
+	// Classify says what an error of the inner exporter means. With [WithReplicas]
+	// it may be called concurrently. Nil means [DefaultClassify].
 	//
-	// It does not get to see an OTLP partial success: that data has been
-	// accepted and would be counted twice if it were sent again.
-	Classify func(error) (retry bool, after time.Duration)
+	// It does not see the errors of batches that the server accepted, with or
+	// without rejected points: they would be counted twice if they were sent
+	// again.
+	Classify func(error) Verdict
 }
 
-func defaultRetry() Retry { return Retry{Jitter: 0.5} }
+// A Verdict says what an error of the inner exporter means. The zero value
+// leaves that to [DefaultClassify].
+type Verdict struct {
+	Action Action
+	// After is the delay that the server asked for, zero if it did not.
+	After time.Duration
+}
+
+// An Action is what becomes of a batch whose export failed.
+type Action int
+
+// The actions.
+const (
+	// ActionDefault leaves the decision to [DefaultClassify].
+	ActionDefault Action = iota
+	// ActionRetry sends the batch again.
+	ActionRetry
+	// ActionDrop drops the batch, with the reason permanent.
+	ActionDrop
+)
+
+// DefaultClassify says what an error of the inner exporter means to [Retry]
+// where nothing else is given.
+//
+// Worth another attempt are:
+//   - a deadline that passed, every net.Error, a connection that was refused,
+//     reset or broken, io.EOF and io.ErrUnexpectedEOF;
+//   - the gRPC codes that the OTLP specification calls retryable: Canceled,
+//     DeadlineExceeded, Aborted, OutOfRange, Unavailable, DataLoss, and
+//     ResourceExhausted only if the server sent RetryInfo. Without it, that
+//     code mostly means a message that is too large, and always will be;
+//   - the HTTP statuses 429, 502, 503 and 504, as otlpmetrichttp reports them.
+//
+// Everything else is not, a panic of the exporter included.
+//
+// See https://opentelemetry.io/docs/specs/otlp/#failures and
+// https://opentelemetry.io/docs/specs/otlp/#failures-1.
+func DefaultClassify(err error) Verdict {
+	if retry, after := outcome.Classify(err); retry {
+		return Verdict{Action: ActionRetry, After: after}
+	}
+	return Verdict{Action: ActionDrop}
+}
+
+// verdict classifies an error.
+func (r Retry) verdict(err error) Verdict {
+	v := r.Classify(err)
+	if v.Action != ActionRetry && v.Action != ActionDrop {
+		return DefaultClassify(err)
+	}
+	return v
+}
 
 // withDefaults replaces zero by what it stands for.
 func (r Retry) withDefaults() Retry {
@@ -50,10 +103,16 @@ func (r Retry) withDefaults() Retry {
 		r.InitialInterval = time.Second
 	}
 	if r.MaxInterval == 0 {
-		r.MaxInterval = 30 * time.Second
+		r.MaxInterval = max(30*time.Second, r.InitialInterval)
 	}
 	if r.Multiplier == 0 {
 		r.Multiplier = 1.5
+	}
+	switch {
+	case r.Jitter == 0:
+		r.Jitter = 0.5
+	case r.Jitter < 0:
+		r.Jitter = 0
 	}
 	if r.Classify == nil {
 		r.Classify = DefaultClassify
@@ -73,8 +132,8 @@ func (r Retry) validate() error {
 	check(r.MaxInterval >= r.InitialInterval, "MaxInterval is %v: must be at least InitialInterval (%v), or 0 for 30s",
 		r.MaxInterval, r.InitialInterval)
 	check(r.MaxElapsedTime >= 0, "MaxElapsedTime is %v: must be above 0, or 0 for no limit", r.MaxElapsedTime)
-	check(r.Multiplier >= 1 && r.Multiplier <= 1e6, "Multiplier is %v: must be at least 1, or 0 for 1.5", r.Multiplier)
-	check(r.Jitter >= 0 && r.Jitter <= 1, "Jitter is %v: must be from 0 to 1", r.Jitter)
+	check(r.Multiplier >= 1 && r.Multiplier <= 1e6, "Multiplier is %v: must be from 1 to 1e6, or 0 for 1.5", r.Multiplier)
+	check(r.Jitter >= 0 && r.Jitter <= 1, "Jitter is %v: must be at most 1, 0 for 0.5, or negative for none", r.Jitter)
 	return errors.Join(errs...)
 }
 
@@ -87,7 +146,7 @@ func (r Retry) describe() string {
 	return fmt.Sprintf("%v to %v, x%v, ±%.3g %%, %s", r.InitialInterval, r.MaxInterval, r.Multiplier, 100*r.Jitter, limit)
 }
 
-// backOff returns the delays for one batch.
+// backOff returns the delays of one batch.
 func (r Retry) backOff() *backoff.ExponentialBackOff {
 	b := &backoff.ExponentialBackOff{
 		InitialInterval:     r.InitialInterval,
@@ -97,4 +156,12 @@ func (r Retry) backOff() *backoff.ExponentialBackOff {
 	}
 	b.Reset()
 	return b
+}
+
+// granted returns how long to wait for a server that asked for a delay: longer
+// by up to the share Jitter, so that the clients of a server do not come back in
+// one instant.
+func (r Retry) granted(after time.Duration) time.Duration {
+	after = min(max(0, after), r.MaxInterval)
+	return after + time.Duration(rand.Float64()*r.Jitter*float64(after))
 }

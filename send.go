@@ -3,228 +3,216 @@ package asyncmetric
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
-
-	"github.com/asyncmetric/asyncmetric/queue"
+	"github.com/asyncmetric/asyncmetric/internal/contain"
 )
 
-// work sends loads of a shipment until there are no more for this sender.
-func (s *sender) work(shipment *shipment) {
-	defer shipment.leave()
-	if shipment.inTurn && s != s.delivery.senders[0] {
-		return
-	}
-	for l := shipment.next(); l != nil; l = shipment.next() {
-		t := transfer{sender: s, delivery: s.delivery, shipment: shipment, load: l}
-		if !t.run() {
+// A result is what came of an attempt, and in the end of sending a batch.
+type result int
+
+const (
+	again    result = iota // it is time for the next attempt
+	ended                  // exported or dropped
+	handOver               // another sender may fare better
+	stopped                // delivery has to stop
+)
+
+// work sends batches until none waits, or until it has to leave one to others.
+func (s *sender) work(f *inflight) {
+	defer f.leave()
+	for b := f.next(); b != nil; b = f.next() {
+		switch s.send(f, b) {
+		case handOver:
+			f.giveBack(b)
+			return
+		case stopped:
 			return
 		}
 	}
 }
 
-// standBy waits until all senders have done their part of a shipment. If
-// delivery is stopped before, one of them is stuck: the exporters of the others
-// are shut down meanwhile.
-func (s *sender) standBy(shipment *shipment) {
+// awaitPeers waits until no sender works any more. If delivery is stopped before,
+// one of them is stuck: the exporters of the others are shut down meanwhile.
+func (s *sender) awaitPeers(f *inflight) {
 	select {
-	case <-shipment.worked:
+	case <-f.idle:
 		return
 	default:
 	}
 	select {
-	case <-shipment.worked:
-	case <-s.delivery.ctx.Done():
-		_ = s.close(s.delivery.closeCtx) // delivery asks again
+	case <-f.idle:
+	case <-s.ctx.Done():
+		_ = s.close(s.closeCtx) // the worker asks again
 	}
 }
 
-// A transfer is the way of a load to the exporter: attempt by attempt, until
-// all of it has ended or delivery is stopped. It belongs to the sender's
-// goroutine.
-type transfer struct {
-	sender   *sender
-	delivery *delivery
-	shipment *shipment
-	load     *load
-
-	delays      *backoff.ExponentialBackOff
-	attempts    int
-	first, last time.Time // when the first attempt began and the last one ended
-	result      error     // of the last attempt
-	failure     error     // of the last attempt that failed of itself
-}
-
-// run reports false if delivery was stopped before all had ended.
-func (t *transfer) run() bool {
-	d := t.delivery
-	t.delays = d.config.retry.backOff()
-	ended := false
-	for !ended && t.ready() {
-		ended = t.attempt()
+// send makes attempts until the batch has ended, or this sender cannot end it.
+func (s *sender) send(f *inflight, b *outgoing) (r result) {
+	if b.delays == nil {
+		b.delays = s.config.retry.backOff()
 	}
-	if t.attempts > 0 {
-		d.telemetry.concluded(t.last.Sub(t.first), t.result)
-	}
-	if ended || t.load.points() == 0 {
-		return true
-	}
-	if t.failure != nil {
-		d.flushes.failed(t.shipment.position, t.failure)
-	}
-	return false
-}
-
-// ready waits until an attempt may be made, and drops what is too old for it.
-// It reports false if nothing is left, or if delivery is stopped.
-func (t *transfer) ready() bool {
-	d := t.delivery
-	for d.ctx.Err() == nil {
-		if t.expire(); t.load.points() == 0 {
-			return false
+	for r == again {
+		if r = s.await(f, b); r == again {
+			r = s.attempt(f, b)
 		}
-		if t.isOver(0) {
-			return false
+	}
+	if r != handOver && b.attempts > 0 {
+		s.metrics.Concluded(b.last.Sub(b.first), errorTypeOf(b.result))
+	}
+	if r == stopped && b.failure != nil {
+		s.flushes.dropped(b.position, b.failure)
+	}
+	return r
+}
+
+// await waits until an attempt may be made, and drops what is too old for it or
+// has been tried for too long.
+func (s *sender) await(f *inflight, b *outgoing) result {
+	for s.ctx.Err() == nil {
+		s.expire(f, b)
+		if b.points() == 0 {
+			return ended
 		}
-		wait := d.pacer.start()
+		if s.isElapsed(b, 0) {
+			return s.drop(f, b, b.points(), ReasonElapsed, b.failure)
+		}
+		wait := s.pacer.start()
 		if wait == 0 {
-			return true
+			return again
 		}
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
-		case <-d.ctx.Done():
+		case <-s.ctx.Done():
 			timer.Stop()
 		}
 	}
-	return false
+	return stopped
 }
 
-// expire drops what is too old of the load.
-func (t *transfer) expire() {
-	maxAge := t.delivery.config.maxAge
-	if maxAge == 0 {
+// expire drops what is too old of a batch.
+func (s *sender) expire(f *inflight, b *outgoing) {
+	if s.config.maxAge == 0 {
 		return
 	}
-	points := t.load.expire(time.Now().Add(-maxAge))
+	points := b.expire(time.Now().Add(-s.config.maxAge))
 	if points == 0 {
 		return
 	}
-	err := fmt.Errorf("%w: %v", errTooOld, maxAge)
-	if t.failure != nil {
-		err = fmt.Errorf("%w; the last attempt failed: %w", err, t.failure)
+	err := fmt.Errorf("%w: %v", errTooOld, s.config.maxAge)
+	if b.failure != nil {
+		err = fmt.Errorf("%w; the last attempt failed: %w", err, b.failure)
 	}
-	t.drop(points, queue.ReasonAge, err)
+	s.drop(f, b, points, ReasonAge, err)
 }
 
-// attempt makes one attempt and, if it is worth another one, waits until it is
-// time for that. It reports whether all has ended.
-func (t *transfer) attempt() (ended bool) {
-	d := t.delivery
-	if t.attempts++; t.attempts == 1 {
-		t.first = time.Now()
+// isElapsed reports whether an attempt after a wait would come too late.
+func (s *sender) isElapsed(b *outgoing, wait time.Duration) bool {
+	limit := s.config.retry.MaxElapsedTime
+	return limit > 0 && b.failure != nil && time.Since(b.first)+wait > limit
+}
+
+// attempt makes one attempt. It returns again when it is time for the next one.
+func (s *sender) attempt(f *inflight, b *outgoing) result {
+	begin := time.Now()
+	if b.attempts++; b.attempts == 1 {
+		b.first = begin
 	} else {
-		d.retries.Add(1)
-		d.telemetry.retried()
+		s.retries.Add(1)
+		s.metrics.Retried()
 	}
-	v := t.sender.attempt(t.load)
-	t.last, t.result = time.Now(), v.err
+	a := s.export(b)
+	b.last, b.result = time.Now(), a.err
 	switch {
-	case v.err == nil:
-		t.shipment.export(t.load.points())
-		return true
-	case v.accepted:
-		t.accept(v)
-		return true
-	case d.ctx.Err() != nil:
-		t.result = context.Cause(d.ctx) // it may be the stop that made the attempt fail
-		return false
-	case v.helps && d.config.retryDisabled && d.leavesTheRest():
-		t.failure = v.err
-		d.stop(errRetryOff)
-		return false
-	case !v.helps || d.config.retryDisabled:
-		t.drop(t.load.points(), queue.ReasonPermanent, v.err)
-		return true
+	case a.accepted:
+		return s.accept(f, b, a)
+	case s.ctx.Err() != nil:
+		b.result = context.Cause(s.ctx) // it may be the stop that made the attempt fail
+		return stopped
+	case a.verdict.Action == ActionDrop, s.config.retryDisabled && !s.leavesTheRest():
+		s.health.succeeded()
+		return s.drop(f, b, b.points(), ReasonPermanent, a.err)
+	case s.config.retryDisabled:
+		b.failure = a.err
+		s.stop(errRetryOff)
+		return stopped
 	}
-	t.failure = v.err
-	wait := max(t.delays.NextBackOff(), min(v.after, d.config.retry.MaxInterval), d.pacer.wait())
-	if t.isOver(wait) {
-		return true
-	}
-	if t.attempts == 1 {
-		d.report(fmt.Errorf("asyncmetric: export of %d data points failed, trying again: %w", t.load.points(), v.err))
-	}
-	t.backOff(wait)
-	return false
+	b.failure = a.err
+	s.health.failed()
+	s.flushes.failed(b.position, a.err)
+	s.reports.failed(b.points(), a.err)
+	return s.backOff(f, b, b.last.Sub(begin))
 }
 
-// leavesTheRest reports whether what fails now can be left to the next process:
-// trying all that is queued once and then dropping it is not what a shutdown
-// while the backend is away should do to a durable queue.
-func (d *delivery) leavesTheRest() bool {
-	select {
-	case <-d.closing:
-		return d.queue.Durable()
-	default:
-		return false
+// accept ends a batch that the server took, but for rejected points.
+func (s *sender) accept(f *inflight, b *outgoing, a answer) result {
+	rejected := min(b.points(), a.rejected)
+	f.export(b.points() - rejected)
+	s.health.succeeded()
+	s.reports.succeeded()
+	switch {
+	case rejected > 0:
+		s.drop(f, b, rejected, ReasonPermanent, a.err)
+	case a.err != nil:
+		b.result = nil
+		s.reports.report(fmt.Errorf("exported, with a warning: %w", a.err))
 	}
+	return ended
 }
 
-// isOver drops the load if another attempt after a wait would come too late.
-func (t *transfer) isOver(wait time.Duration) bool {
-	limit := t.delivery.config.retry.MaxElapsedTime
-	if limit == 0 || t.failure == nil || time.Since(t.first)+wait <= limit {
-		return false
+// drop ends points of a batch without export.
+func (s *sender) drop(f *inflight, b *outgoing, points int, reason DropReason, err error) result {
+	d := Drop{Exporter: string(s.reports.name), Points: points, Reason: reason, Err: err, Position: b.position}
+	f.drop(d)
+	s.flushes.dropped(b.position, dropError(d))
+	s.reports.reportDrop(d)
+	return ended
+}
+
+// leavesTheRest reports whether what fails now can be left to the next process.
+// To try all that is queued once and then drop it is not what a shutdown while
+// the backend is away should do to a durable queue.
+func (s *sender) leavesTheRest() bool {
+	return s.durable && s.isClosing()
+}
+
+// backOff waits before the next attempt, unless another sender should make it.
+// For a ForceFlush or Shutdown that has just begun to wait for the batch it waits
+// only as long as the pacer demands, and the delays start anew. The last attempt
+// took the given time.
+func (s *sender) backOff(f *inflight, b *outgoing, took time.Duration) result {
+	wait := max(b.delays.NextBackOff(), s.pacer.wait())
+	if s.isElapsed(b, wait) {
+		return s.drop(f, b, b.points(), ReasonElapsed, b.failure)
 	}
-	t.drop(t.load.points(), queue.ReasonElapsed, t.failure)
-	return true
-}
-
-// accept ends a load that the server took but for some of its points.
-func (t *transfer) accept(v verdict) {
-	points := t.load.points()
-	rejected := min(points, v.rejected)
-	t.shipment.export(points - rejected)
-	if rejected > 0 {
-		t.drop(rejected, queue.ReasonPermanent, v.err)
-		return
+	if s.health.isFailing() && s.hasPeer() {
+		s.health.rest(max(wait, restShare*took))
+		return handOver
 	}
-	t.result = nil
-	err := fmt.Errorf("asyncmetric: exported, with a warning: %w", v.err)
-	t.delivery.flushes.failed(t.shipment.position, err)
-	t.delivery.report(err)
-}
-
-// drop ends points of the load without export.
-func (t *transfer) drop(points int, reason DropReason, err error) {
-	drop := Drop{Points: points, Reason: reason, Err: err}
-	t.shipment.drop(drop)
-	t.delivery.flushes.failed(t.shipment.position, dropError(drop))
-	t.delivery.drops.report(drop)
-}
-
-// backOff waits before the next attempt, but not for a ForceFlush or Shutdown
-// that has just begun to wait for the load: then the delays start anew. It ends
-// early when delivery is stopped.
-func (t *transfer) backOff(wait time.Duration) {
-	s, d := t.sender, t.delivery
-	s.backingOff.Store(&backingOff{until: time.Now().Add(wait), err: messageOf(t.failure)})
+	s.backingOff.Store(&backingOff{until: time.Now().Add(wait), err: contain.Text(b.failure)})
 	defer s.backingOff.Store(nil)
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
-	for d.ctx.Err() == nil {
-		next := d.flushes.untilNext()
-		if newest := d.flushes.newest(t.shipment.position); newest > s.hurried {
-			s.hurried = newest
-			t.delays.Reset()
-			return
+	for {
+		changed := s.flushes.untilChanged()
+		if newest := s.flushes.newest(b.position); newest > s.lastFlush {
+			s.lastFlush = newest
+			b.delays.Reset()
+			timer.Reset(s.pacer.wait())
 		}
 		select {
 		case <-timer.C:
-			return
-		case <-next.Done():
+			return again
+		case <-changed:
+		case <-s.ctx.Done():
+			return stopped
 		}
 	}
+}
+
+// hasPeer reports whether another sender could take a batch over.
+func (s *sender) hasPeer() bool {
+	return slices.ContainsFunc(s.peers, func(other *sender) bool { return other != s && !other.health.isResting() })
 }

@@ -4,28 +4,74 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"github.com/asyncmetric/asyncmetric/batch"
+	"github.com/asyncmetric/asyncmetric/internal/contain"
+	"github.com/asyncmetric/asyncmetric/internal/observe"
+	"github.com/asyncmetric/asyncmetric/internal/outcome"
 )
 
-// A sender makes all calls to one exporter, one at a time, but for those of the
-// selectors. It has no goroutine of its own: delivery calls it, on its own
-// goroutine or on one that it waits for.
-type sender struct {
-	delivery *delivery
-	exporter metric.Exporter
-	scratch  batch.Buffer // what the exporter gets
-	hurried  uint64       // the newest flush for which it has cut a back-off short
+// cleanUpTime is what Shutdown keeps of its time, at most, for ending what could
+// not be delivered: in it the inner exporter can heed the cancellation of its
+// call, be flushed and shut down.
+const cleanUpTime = 100 * time.Millisecond
 
+// drainBudget returns the time that ctx, which has a deadline, leaves for
+// delivery.
+func drainBudget(ctx context.Context) time.Duration {
+	deadline, _ := ctx.Deadline()
+	left := time.Until(deadline)
+	return left - min(left/10, cleanUpTime)
+}
+
+// A sender makes all calls to one inner exporter, but for those of the
+// selectors, one at a time. It has no goroutine of its own: the worker calls it,
+// on its own goroutine or on one that it waits for.
+type sender struct {
+	*delivery
+	exporter metric.Exporter
+	peers    []*sender    // those of the other exporters, and this one
+	scratch  batch.Buffer // what the exporter gets
+	health   health
+
+	lastFlush  uint64                     // the newest flush for which it has cut a back-off short
 	backingOff atomic.Pointer[backingOff] // nil while it is not
 
 	closed   bool
 	closeErr error
+}
+
+// delivery is what the worker and its senders share.
+type delivery struct {
+	config  *config
+	flushes *flushes
+	reports *reports
+	metrics *observe.Metrics
+	pacer   pacer
+	retries atomic.Uint64
+	durable bool // the queue is
+
+	closing  chan struct{}   // closed when Shutdown has set closeCtx, before anything is stopped
+	closeCtx context.Context // of the first Shutdown; read after closing
+
+	ctx  context.Context // ends when delivery must stop, with the reason as its cause
+	stop context.CancelCauseFunc
+}
+
+// isClosing reports whether Shutdown has begun.
+func (d *delivery) isClosing() bool {
+	select {
+	case <-d.closing:
+		return true
+	default:
+		return false
+	}
 }
 
 // backingOff is what a sender waits for.
@@ -34,47 +80,44 @@ type backingOff struct {
 	err   string
 }
 
-// verdict is what came of an attempt.
-type verdict struct {
+// An answer is what an inner exporter returned from Export, and what it means.
+type answer struct {
 	err      error
 	accepted bool // the server took the data, all but rejected points
 	rejected int
-	helps    bool          // another attempt may help
-	after    time.Duration // but not before this time
+	verdict  Verdict // if it did not
 }
 
-// attempt hands a copy of a load to the exporter, once. The copy is made anew
-// each time, because the exporter may change it.
-func (s *sender) attempt(l *load) (v verdict) {
-	d := s.delivery
-	v.err = s.call(d.ctx, "Export", func(ctx context.Context) error {
-		data := l.copy(&s.scratch)
-		d.pacer.started()
+// export hands a copy of a batch to the exporter. The copy is made anew each
+// time, because the exporter may change it. Its error is code of others, too:
+// what it means is found out where a panic does no harm.
+func (s *sender) export(b *outgoing) (a answer) {
+	a.err = s.call(s.ctx, "Export", func(ctx context.Context) error {
+		data := b.copy(&s.scratch)
+		s.pacer.started()
 		return s.exporter.Export(ctx, data)
 	})
-	if v.err == nil {
-		return v
+	if a.err == nil {
+		return answer{accepted: true}
 	}
-	// The error is code of the inner exporter, too: its methods may panic.
-	err := protect("the classification of its error", func() error {
-		if v.rejected, v.accepted = partialSuccess(v.err); !v.accepted {
-			v.helps, v.after = d.config.retry.Classify(v.err)
+	failed := contain.Call("the classification of an error", func() error {
+		if a.rejected, a.accepted = rejectedBy(a.err); !a.accepted {
+			a.verdict = s.config.retry.verdict(a.err)
 		}
 		return nil
 	})
-	if err != nil {
-		return verdict{err: err}
+	if failed != nil {
+		return answer{err: failed, verdict: Verdict{Action: ActionDrop}}
 	}
-	return v
+	if a.verdict.After > 0 {
+		s.pacer.hold(s.config.retry.granted(a.verdict.After))
+	}
+	return a
 }
 
-// flush flushes the exporter, until ctx ends or delivery is stopped.
+// flush flushes the exporter until ctx ends.
 func (s *sender) flush(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	stopped := s.delivery.ctx
-	defer context.AfterFunc(stopped, func() { cancel(context.Cause(stopped)) })()
-	return s.callFor(ctx, "ForceFlush", s.exporter.ForceFlush)
+	return s.callNamed(ctx, "ForceFlush", s.exporter.ForceFlush)
 }
 
 // close flushes the exporter, while ctx lives, and shuts it down, once. A flush
@@ -85,51 +128,55 @@ func (s *sender) close(ctx context.Context) error {
 	}
 	s.closed = true
 	if ctx.Err() == nil {
-		most, cancel := context.WithTimeout(ctx, mostOf(ctx))
-		s.closeErr = s.callFor(most, "ForceFlush", s.exporter.ForceFlush)
+		most, cancel := context.WithTimeout(ctx, drainBudget(ctx))
+		s.closeErr = s.callNamed(most, "ForceFlush", s.exporter.ForceFlush)
 		cancel()
 	}
-	s.closeErr = errors.Join(s.closeErr, s.callFor(ctx, "Shutdown", s.exporter.Shutdown))
+	s.closeErr = errors.Join(s.closeErr, s.callNamed(ctx, "Shutdown", s.exporter.Shutdown))
 	return s.closeErr
 }
 
-// callFor is call for a method whose error goes to the application. The text of
-// it is made here, where a panic does no harm.
-func (s *sender) callFor(ctx context.Context, method string, f func(context.Context) error) error {
-	if err := s.call(ctx, method, f); err != nil {
-		return fmt.Errorf("asyncmetric: %s of the inner exporter: %w", method, err)
-	}
-	return nil
-}
-
-// call makes one call to the exporter, with a deadline.
-func (s *sender) call(ctx context.Context, method string, f func(context.Context) error) error {
-	timeout := s.delivery.config.exportTimeout
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errExportTimeout)
-	defer cancel()
-	err := protect(method, func() error { return f(ctx) })
-	if err != nil && context.Cause(ctx) == errExportTimeout && !isDeadline(err) {
-		// Not every exporter says so when it was its deadline that made it fail.
-		err = fmt.Errorf("%w after %v: %w", context.DeadlineExceeded, timeout, err)
+// callNamed is call for a method whose error goes to the application.
+func (s *sender) callNamed(ctx context.Context, method string, f func(context.Context) error) error {
+	err := s.call(ctx, method, f)
+	if err != nil {
+		err = s.reports.name.errorf("%s of the inner exporter: %w", method, err)
 	}
 	return err
 }
 
-// isDeadline is errors.Is, which calls methods of err.
-func isDeadline(err error) (is bool) {
-	_ = protect("an error", func() error {
-		is = errors.Is(err, context.DeadlineExceeded)
-		return nil
+// call makes one call to the exporter, with a deadline.
+func (s *sender) call(ctx context.Context, method string, f func(context.Context) error) error {
+	timeout := s.config.exportTimeout
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errExportTimeout)
+	defer cancel()
+	return contain.Call(method+" of the inner exporter", func() error {
+		err := f(ctx)
+		if err != nil && context.Cause(ctx) == errExportTimeout && !outcome.IsDeadline(err) {
+			// Not every exporter says so when it was its deadline that made it fail.
+			err = fmt.Errorf("%w after %v: %w", context.DeadlineExceeded, timeout, err)
+		}
+		return err
 	})
-	return is
 }
 
-// protect calls f and turns a panic into an error.
-func protect(where string, f func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("%w in %s: %v\n%s", ErrPanic, where, v, debug.Stack())
-		}
-	}()
-	return f()
+// errorTypeOf returns the attribute error.type for an error of an attempt, the
+// zero value for nil.
+func errorTypeOf(err error) (kv attribute.KeyValue) {
+	if err == nil {
+		return kv
+	}
+	rejected := false
+	_ = contain.Call("an error", func() error {
+		_, rejected = rejectedBy(err)
+		return nil
+	})
+	switch {
+	case rejected:
+		return semconv.ErrorTypeKey.String("rejected") // the conventions' word for it
+	case err == errDrainOver:
+		return semconv.ErrorTypeKey.String(string(ReasonShutdown))
+	default:
+		return outcome.ErrorType(err)
+	}
 }

@@ -3,22 +3,22 @@ package asyncmetric
 import (
 	"time"
 
+	"github.com/asyncmetric/asyncmetric/internal/observe"
 	"github.com/asyncmetric/asyncmetric/queue"
 )
 
-// Stats describes an [Exporter] at one instant. All but Retries are taken
-// together, so at any time
+// Stats describes an [Exporter] at one instant. All but Refused and Retries are
+// taken together, so at any time
 //
 //	Accepted == Exported + Dropped + Coalesced + Queued
 type Stats struct {
-	// Accepted counts the data points that Export took, with those that
-	// queue.DropNewest then refused.
+	// Accepted counts the data points that Export took.
 	Accepted uint64
 	// Exported counts the data points that the inner exporter delivered.
 	Exported uint64
-	// Dropped counts the data points that were given up.
+	// Dropped counts the data points that ended without being exported.
 	Dropped uint64
-	// Coalesced counts the data points that were taken up by another one on
+	// Coalesced counts the data points that became part of another one on
 	// overflow, so that their value is not lost.
 	Coalesced uint64
 
@@ -30,6 +30,10 @@ type Stats struct {
 	// ended.
 	InFlight int
 
+	// Refused counts the data points for which Export returned an error: a full
+	// queue under queue.DropNewest or queue.Block, a full disk, an exporter that has
+	// been shut down. They are in no other counter.
+	Refused uint64
 	// Retries counts the attempts that repeated an earlier one.
 	Retries uint64
 	// QueuedCollections is the number of collections that are still to be
@@ -52,17 +56,22 @@ func (e *Exporter) statsOf(q queue.Stats) Stats {
 		Coalesced:         q.Coalesced,
 		Queued:            q.Queued,
 		InFlight:          q.InFlight,
-		Retries:           e.delivery.retries.Load(),
+		Refused:           e.refused.Load(),
+		Retries:           e.worker.retries.Load(),
 		QueuedCollections: q.Collections,
 		OldestAge:         ageOf(q.Oldest),
 	}
 }
 
-// ageOf returns how long ago t was; zero if that is not known, or if the clock
-// has been set back.
-func ageOf(t time.Time) time.Duration {
-	if t.IsZero() {
-		return 0
+// state is what the metrics of the exporter show.
+func (e *Exporter) state() observe.State {
+	s := e.Stats()
+	return observe.State{
+		InFlight:  s.InFlight,
+		Queued:    s.Queued,
+		Capacity:  e.queue.Info().MaxPoints,
+		OldestAge: s.OldestAge,
+		Coalesced: s.Coalesced,
+		Refused:   s.Refused,
 	}
-	return max(0, time.Since(t))
 }

@@ -1,14 +1,6 @@
 package asyncmetric
 
-import (
-	"fmt"
-	"slices"
-	"strings"
-	"sync"
-	"time"
-
-	"go.opentelemetry.io/otel"
-)
+import "time"
 
 // Status is what an [Exporter] is doing, for people who look at it. Package
 // statusz makes a page of it.
@@ -55,34 +47,23 @@ const (
 	StateShutDown State = "shut down"
 )
 
-// A ReportedError is an error that the error handler was given.
-type ReportedError struct {
-	Time time.Time
-	// Message is the text of the error, cut after 2048 bytes. It may come from
-	// the server, and should not be trusted.
-	Message string
-}
-
-// A Setting is an option and its value, as text.
-type Setting struct{ Name, Value string }
-
 // Status returns what the exporter is doing at this instant. As with Stats, it
 // does not wait for the inner exporter.
 func (e *Exporter) Status() Status {
 	q := e.queue.Stats()
 	s := Status{
-		Name:     e.name,
+		Name:     string(e.name),
 		State:    StateIdle,
 		Stats:    e.statsOf(q),
-		Capacity: q.Capacity,
+		Capacity: e.queue.Info().MaxPoints,
 		Errors:   e.reports.list(),
-		Settings: e.config.settings(e.inner, e.queue),
+		Settings: e.config.settings(e.inner),
 	}
-	if e.isEnded() {
+	if e.worker.hasEnded() {
 		s.State = StateShutDown
 		return s
 	}
-	s.RetryAt, s.RetryError = e.delivery.nextRetry()
+	s.RetryAt, s.RetryError = e.worker.nextRetry()
 	switch {
 	case e.isDown.Load():
 		s.State = StateDraining
@@ -95,62 +76,11 @@ func (e *Exporter) Status() Status {
 }
 
 // nextRetry returns when a sender tries again next, and why it has to.
-func (d *delivery) nextRetry() (at time.Time, err string) {
-	for _, s := range d.senders {
+func (w *worker) nextRetry() (at time.Time, err string) {
+	for _, s := range w.senders {
 		if b := s.backingOff.Load(); b != nil && (at.IsZero() || b.until.Before(at)) {
 			at, err = b.until, b.err
 		}
 	}
 	return at, err
-}
-
-const (
-	maxReports       = 16
-	maxMessageLength = 2048
-)
-
-// reports is an error handler that remembers the last errors that it passed
-// on.
-type reports struct {
-	next otel.ErrorHandler
-
-	mu   sync.Mutex
-	last []ReportedError // the newest last
-}
-
-// Handle implements otel.ErrorHandler.
-func (r *reports) Handle(err error) {
-	r.remember(err)
-	r.next.Handle(err)
-}
-
-func (r *reports) remember(err error) {
-	report := ReportedError{Time: time.Now(), Message: messageOf(err)}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.last) == maxReports {
-		r.last = slices.Delete(r.last, 0, 1)
-	}
-	r.last = append(r.last, report)
-}
-
-// list returns what is remembered, the newest first.
-func (r *reports) list() []ReportedError {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	list := slices.Clone(r.last)
-	slices.Reverse(list)
-	return list
-}
-
-// messageOf returns the text of err, which is code of the inner exporter and
-// may panic.
-func messageOf(err error) (message string) {
-	if panicked := protect("the text of an error", func() error { message = err.Error(); return nil }); panicked != nil {
-		message = fmt.Sprintf("%T, whose text cannot be had: it panics", err)
-	}
-	if len(message) > maxMessageLength {
-		message = strings.ToValidUTF8(message[:maxMessageLength], "") + " [...]"
-	}
-	return message
 }

@@ -1,11 +1,18 @@
-package asyncmetric
+// Package outcome says what an error of an exporter means: whether another
+// attempt may succeed, how many data points a server rejected, and how metrics
+// name the error. It recognises the errors of the OTLP exporters and of gRPC
+// without importing them: their packages would be in the binary of everybody
+// who uses another exporter.
+//
+// The functions call methods of the error, which may panic.
+package outcome
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"iter"
+	"math"
 	"net"
 	"reflect"
 	"strings"
@@ -14,27 +21,15 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
+	"github.com/asyncmetric/asyncmetric/internal/contain"
 )
 
-// DefaultClassify reports whether an export that failed with err is worth
-// another attempt, and the delay that the server asked for, zero if it did
-// not. It is what [Retry] uses where nothing else is given.
-//
-// Worth another attempt are:
-//   - a deadline that passed, every net.Error, a connection that was refused,
-//     reset or broken, io.EOF and io.ErrUnexpectedEOF;
-//   - the gRPC codes that the OTLP specification calls retryable: Canceled,
-//     DeadlineExceeded, Aborted, OutOfRange, Unavailable, DataLoss, and
-//     ResourceExhausted only if the server sent RetryInfo. Without it, that
-//     code mostly means a message that is too large, and always will be;
-//   - the HTTP statuses 429, 502, 503 and 504, as otlpmetrichttp reports them.
-//
-// Everything else is not, a panic of the exporter included.
-//
-// See https://opentelemetry.io/docs/specs/otlp/#failures and
-// https://opentelemetry.io/docs/specs/otlp/#failures-1.
-func DefaultClassify(err error) (retry bool, after time.Duration) {
-	for e := range chain(err) {
+// Classify reports whether an export that failed with err is worth another
+// attempt, and the delay that the server asked for, zero if it did not. The
+// documentation of asyncmetric.DefaultClassify has the rules.
+func Classify(err error) (retry bool, after time.Duration) {
+	for e := range contain.Errors(err) {
 		if status, ok := grpcStatusOf(e); ok {
 			return status.retryable()
 		}
@@ -47,49 +42,47 @@ func DefaultClassify(err error) (retry bool, after time.Duration) {
 
 // isTransient recognises what fails between here and the server.
 func isTransient(err error) bool {
-	for e := range chain(err) {
-		if _, ok := e.(syscall.Errno); ok {
-			continue // every errno has the methods of a net.Error, "no space left" too
-		}
-		if _, ok := e.(net.Error); ok {
+	for e := range contain.Errors(err) {
+		if _, ok := e.(net.Error); ok && !isErrno(e) {
 			return true
 		}
+		for _, target := range []error{
+			context.DeadlineExceeded,
+			io.EOF, io.ErrUnexpectedEOF,
+			syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE,
+		} {
+			if is(e, target) {
+				return true
+			}
+		}
 	}
-	for _, target := range []error{
-		context.DeadlineExceeded,
-		io.EOF, io.ErrUnexpectedEOF,
-		syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE,
-	} {
-		if errors.Is(err, target) {
+	return false
+}
+
+// IsDeadline reports whether err says that a deadline has passed.
+func IsDeadline(err error) bool {
+	for e := range contain.Errors(err) {
+		if is(e, context.DeadlineExceeded) {
 			return true
 		}
 	}
 	return false
 }
 
-// chain yields err and all errors that it wraps.
-func chain(err error) iter.Seq[error] {
-	return func(yield func(error) bool) { walk(err, yield) }
+// isErrno recognises the errors of the operating system. All of them have the
+// methods of a net.Error, "no space left" too.
+func isErrno(err error) bool {
+	_, ok := err.(syscall.Errno)
+	return ok
 }
 
-func walk(err error, yield func(error) bool) bool {
-	if err == nil {
+// is is errors.Is without the errors that err wraps.
+func is(err, target error) bool {
+	if err == target {
 		return true
 	}
-	if !yield(err) {
-		return false
-	}
-	switch e := err.(type) {
-	case interface{ Unwrap() error }:
-		return walk(e.Unwrap(), yield)
-	case interface{ Unwrap() []error }:
-		for _, child := range e.Unwrap() {
-			if !walk(child, yield) {
-				return false
-			}
-		}
-	}
-	return true
+	e, ok := err.(interface{ Is(error) bool })
+	return ok && e.Is(target)
 }
 
 // The gRPC codes that OTLP calls retryable, by their numbers in
@@ -112,8 +105,8 @@ type grpcStatus struct {
 	delay     time.Duration // from RetryInfo
 }
 
-// errorType returns the name of the code. The server chooses the code, so there
-// are names for those only that gRPC has.
+// errorType names the code. The server chooses it, so only the codes that gRPC
+// has get a name.
 func (s grpcStatus) errorType() attribute.KeyValue {
 	const lastCode = 16
 	if s.code > lastCode {
@@ -198,18 +191,45 @@ func otlpHTTPRetryable(err error) (delay time.Duration, ok bool) {
 	return delay, true
 }
 
-// partialSuccess recognises the error by which the OTLP exporters say that the
-// server accepted a batch but for some of its data points. The type is not
-// exported by them.
-func partialSuccess(err error) (rejected int, ok bool) {
-	for e := range chain(err) {
+// Rejected recognises the error by which the OTLP exporters say that the server
+// accepted a batch but for some of its data points, and returns their number.
+// The exporters do not export its type.
+func Rejected(err error) (points int, ok bool) {
+	for e := range contain.Errors(err) {
 		v := reflect.ValueOf(e)
 		if v.Kind() != reflect.Struct || v.Type().Name() != "PartialSuccess" {
 			continue
 		}
 		if f := v.FieldByName("RejectedItems"); f.IsValid() && f.CanInt() {
-			return int(max(0, f.Int())), true
+			return int(min(max(0, f.Int()), math.MaxInt)), true
 		}
 	}
 	return 0, false
+}
+
+// ErrorType returns the attribute error.type for an error of an attempt.
+func ErrorType(err error) (kv attribute.KeyValue) {
+	failed := contain.Call("an error", func() error {
+		kv = errorType(err)
+		return nil
+	})
+	if failed != nil {
+		return semconv.ErrorTypeOther
+	}
+	return kv
+}
+
+func errorType(err error) attribute.KeyValue {
+	switch {
+	case errors.Is(err, contain.ErrPanic):
+		return semconv.ErrorTypeKey.String("panic")
+	case errors.Is(err, context.DeadlineExceeded):
+		return semconv.ErrorTypeKey.String("timeout")
+	}
+	for e := range contain.Errors(err) {
+		if status, ok := grpcStatusOf(e); ok {
+			return status.errorType()
+		}
+	}
+	return semconv.ErrorType(err)
 }

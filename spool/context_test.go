@@ -63,7 +63,7 @@ func TestPutReturnsWhenItsContextEndsThoughTheDiskHangs(t *testing.T) {
 			require.ErrorContains(t, err, dir)
 			assert.Zero(t, q.Stats(), "it has not been accepted yet")
 
-			// What the keeper has not begun with can still leave.
+			// What the writer has not begun with can still leave.
 			ctx, cancel = context.WithTimeout(t.Context(), 10*time.Millisecond)
 			defer cancel()
 			require.Equal(t, context.DeadlineExceeded, q.Put(ctx, metrictest.Numbers(3, 2)))
@@ -96,7 +96,7 @@ func TestAFailureThatPutDidNotWaitForIsToldToTheObserver(t *testing.T) {
 	require.ErrorContains(t, o.failures(), dir)
 }
 
-// What the keeper drops for a call that does not wait any more is told as well.
+// What the writer drops for a call that does not wait any more is told as well.
 func TestWhatAnAbandonedPutDropsIsTold(t *testing.T) {
 	q, o := open(t, t.TempDir(), WithMaxBytes(1), WithOverflow(queue.DropOldest))
 	putValues(t, q, 2, 1)

@@ -55,7 +55,7 @@ func (q *Queue) settle(e *entry, o queue.Outcome) error {
 	return <-d.result
 }
 
-// beginSettling checks the outcome and hands the end to the keeper, unless that
+// beginSettling checks the outcome and hands the end to the writer, unless that
 // has stopped.
 func (q *Queue) beginSettling(e *entry, o queue.Outcome) (d *ending, stopped bool, err error) {
 	q.mu.Lock()

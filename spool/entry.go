@@ -36,10 +36,10 @@ type state uint8
 const (
 	waiting  state = iota // whoever comes first
 	held                  // Take is about to hand it out
-	claimed               // the keeper is about to join or drop it
-	dropping              // the keeper is about to drop it
+	claimed               // the writer is about to join or drop it
+	dropping              // the writer is about to drop it
 	inFlight              // whoever took it
-	settling              // the keeper is about to record its end
+	settling              // the writer is about to record its end
 	ended
 )
 

@@ -2,7 +2,7 @@ package spool
 
 import "github.com/asyncmetric/asyncmetric/queue"
 
-// A plan is what the keeper is about to write in one transaction. The entries
+// A plan is what the writer is about to write in one transaction. The entries
 // in it are claimed.
 type plan struct {
 	endings []*ending

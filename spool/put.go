@@ -15,10 +15,10 @@ import (
 )
 
 // errBegun is wrapped by the error of a call of Put whose context ended after
-// the keeper had begun with it.
+// the writer had begun with it.
 var errBegun = errors.New("the collection was handed to the disk, and may still be queued")
 
-// A put is a call of Put. While it is in line it can leave; the keeper takes it
+// A put is a call of Put. While it is in line it can leave; the writer takes it
 // out of the line and sends the result.
 type put struct {
 	index  index

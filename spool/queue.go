@@ -15,10 +15,10 @@ const fileName = "spool.db"
 // which the exporter that it is given to does at Shutdown. All methods are safe
 // for concurrent use.
 //
-// One goroutine, the keeper, owns the file: everything that reads or writes it
-// is a call that waits in this struct until the keeper comes to it. What waits
+// One goroutine, the writer, owns the file: everything that reads or writes it
+// is a call that waits in this struct until the writer comes to it. What waits
 // together is written in one transaction, with one wait for the disk. Open
-// starts the keeper and Close waits for it. Nothing is read, written, encoded
+// starts the writer and Close waits for it. Nothing is read, written, encoded
 // or waited for, and no function of the observer called, with the lock held.
 type Queue struct {
 	dir    string
@@ -26,16 +26,16 @@ type Queue struct {
 	ready  chan struct{} // capacity 1
 	taking chan struct{} // capacity 1: holds a value during Take and Close
 
-	wake chan struct{} // capacity 1: tells the keeper that there is work
-	kept chan struct{} // closed when the keeper has ended
-	done chan struct{} // closed when Close has ended
+	wake  chan struct{} // capacity 1: tells the writer that there is work
+	ended chan struct{} // closed when the writer has ended
+	done  chan struct{} // closed when Close has ended
 
 	late sync.Mutex // held while an end is recorded after Close
 
 	mu        sync.Mutex
 	ledger    ledger
 	line      []*put // calls of Put that have not begun, first come first served
-	begun     int    // calls of Put that the keeper is at
+	begun     int    // calls of Put that the writer is at
 	full      bool   // the first in line has been found not to fit
 	reading   *reading
 	endings   []*ending
@@ -45,12 +45,12 @@ type Queue struct {
 	excess    int64         // how much more than the bound may wait, since it was found so
 	sealed    bool
 	closing   bool // Close has been called
-	stopping  bool // the keeper must end
-	stopped   bool // the keeper has ended, or will not look again
+	stopping  bool // the writer must end
+	stopped   bool // the writer has ended, or will not look again
 
 	notices queue.Notices
 
-	// Owned by the keeper, and by Close when it has ended.
+	// Owned by the writer, and by Close when it has ended.
 	store   *store // nil if the last one was damaged and there is no new one yet
 	damaged error  // why the file has to be set aside, if that could not be done yet
 	newer   int    // records of a newer release, that are left in place
@@ -79,7 +79,7 @@ func Open(dir string, opts ...Option) (*Queue, error) {
 		ready:  make(chan struct{}, 1),
 		taking: make(chan struct{}, 1),
 		wake:   make(chan struct{}, 1),
-		kept:   make(chan struct{}),
+		ended:  make(chan struct{}),
 		done:   make(chan struct{}),
 		turn:   make(chan struct{}),
 		ledger: newLedger(),
@@ -91,7 +91,7 @@ func Open(dir string, opts ...Option) (*Queue, error) {
 		return nil, q.inFolder(err)
 	}
 	q.excess = max(0, q.ledger.backlog.bytes-c.maxBytes)
-	go q.keep()
+	go q.run()
 	return q, nil
 }
 
@@ -121,7 +121,7 @@ func (q *Queue) start(o queue.Observer) error {
 }
 
 // noteDrop and noteFailure note what the next call that ends tells the
-// observer. The keeper does not tell itself, because the observer may call Put.
+// observer. The writer does not tell itself, because the observer may call Put.
 // The signal makes the exporter call Take, in case no other call ends soon. The
 // caller holds the lock.
 func (q *Queue) noteDrop(d queue.Drop) {
@@ -204,7 +204,7 @@ func (q *Queue) Close() error {
 	q.stopping = true
 	q.nudge()
 	q.mu.Unlock()
-	<-q.kept
+	<-q.ended
 
 	q.mu.Lock()
 	q.signal()
@@ -234,7 +234,7 @@ func (q *Queue) signal() {
 	}
 }
 
-// nudge tells the keeper that there is work. The caller holds the lock.
+// nudge tells the writer that there is work. The caller holds the lock.
 func (q *Queue) nudge() {
 	select {
 	case q.wake <- struct{}{}:

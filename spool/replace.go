@@ -23,7 +23,7 @@ func (q *Queue) setAside(cause error) (aside string, err error) {
 	return aside, syncFolder(filepath.Dir(path))
 }
 
-// replaceStore is called by the keeper when the file turns out to be damaged.
+// replaceStore is called by the writer when the file turns out to be damaged.
 // It sets the file aside, drops what was in it, and begins a new one. What is
 // in flight, or has been read, is still delivered.
 func (q *Queue) replaceStore(cause error, p *plan) {

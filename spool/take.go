@@ -23,7 +23,7 @@ type reading struct {
 	entry  *entry
 	record []byte
 	err    error
-	done   chan struct{} // closed by the keeper when the rest has been set
+	done   chan struct{} // closed by the writer when the rest has been set
 }
 
 // Take implements [queue.Queue]. It reads one record, and waits for that as
@@ -56,7 +56,7 @@ func (q *Queue) Take(ctx context.Context, limit queue.Limit) (queue.Entry, error
 	}
 }
 
-// hold returns the oldest entry that waits, and keeps the keeper from it. Those
+// hold returns the oldest entry that waits, and keeps the writer from it. Those
 // that are too old it drops.
 func (q *Queue) hold(ctx context.Context) (*entry, error) {
 	defer q.endTurn()
@@ -103,7 +103,7 @@ func waitFor(c <-chan struct{}) func(context.Context) error {
 	}
 }
 
-// endTurn lets the keeper go on that yields to Take.
+// endTurn lets the writer go on that yields to Take.
 func (q *Queue) endTurn() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

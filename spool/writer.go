@@ -12,10 +12,10 @@ import (
 // the last of them.
 const maxPlan = 16 << 20
 
-// keep is the goroutine that owns the file. It ends when stopping has been set
+// run is the goroutine that owns the file. It ends when stopping has been set
 // and there is nothing left to do.
-func (q *Queue) keep() {
-	defer close(q.kept)
+func (q *Queue) run() {
+	defer close(q.ended)
 	for range q.wake {
 		for q.work() {
 		}
@@ -25,7 +25,7 @@ func (q *Queue) keep() {
 	}
 }
 
-// stop reports whether the keeper can end. From then on, whoever settles has to
+// stop reports whether the writer can end. From then on, whoever settles has to
 // record it.
 func (q *Queue) stop() bool {
 	q.mu.Lock()

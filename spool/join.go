@@ -29,14 +29,14 @@ const (
 type join struct {
 	older *entry
 	newer *entry // or nil
-	put   *put   // or nil
+	put   *putOp // or nil
 	data  index  // of older from then on
 	frame []byte
 }
 
 // joinPairs joins pairs until put fits within limit, or it has done so much
 // work. It reports whether it has taken put up.
-func (q *Queue) joinPairs(p *plan, put *put, work, limit int64) (taken bool) {
+func (q *Queue) joinPairs(p *plan, put *putOp, work, limit int64) (taken bool) {
 	size := put.index.size
 	for done := int64(0); !q.fitsNow(p, size, limit) && done <= work*size; {
 		older, newer, grown := q.claimPair()
@@ -116,7 +116,7 @@ func (q *Queue) keepApart(older, newer *entry) {
 }
 
 // complete joins put to the newest entry if that has less parts than it should.
-func (q *Queue) complete(p *plan, put *put) bool {
+func (q *Queue) complete(p *plan, put *putOp) bool {
 	q.mu.Lock()
 	newest := q.ledger.backlog.last
 	incomplete := newest != nil && newest.parts < q.ledger.coarsening.target
@@ -126,7 +126,7 @@ func (q *Queue) complete(p *plan, put *put) bool {
 
 // joinNewest joins put to the newest entry that waits, and reports whether there
 // is one of the same resource, and room for the result.
-func (q *Queue) joinNewest(p *plan, put *put) bool {
+func (q *Queue) joinNewest(p *plan, put *putOp) bool {
 	newest := q.claimNewest(put)
 	if newest == nil {
 		return false
@@ -144,7 +144,7 @@ func (q *Queue) joinNewest(p *plan, put *put) bool {
 	return true
 }
 
-func (q *Queue) claimNewest(put *put) *entry {
+func (q *Queue) claimNewest(put *putOp) *entry {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	newest := q.ledger.backlog.last
@@ -208,7 +208,7 @@ func (q *Queue) load(e *entry, p *plan) *metricdata.ResourceMetrics {
 	if e.collection != nil {
 		return e.collection
 	}
-	r := reading{entry: e}
+	r := readOp{entry: e}
 	r.record, r.err = q.read(e, p)
 	rm, err := r.collection()
 	q.mu.Lock()

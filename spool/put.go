@@ -18,9 +18,9 @@ import (
 // the writer had begun with it.
 var errBegun = errors.New("the collection was handed to the disk, and may still be queued")
 
-// A put is a call of Put. While it is in line it can leave; the writer takes it
+// A putOp is a call of Put. While it is in line it can leave; the writer takes it
 // out of the line and sends the result.
-type put struct {
+type putOp struct {
 	index  index
 	frame  []byte
 	ended  error      // that of the context on entry: the call does not wait for room then
@@ -62,7 +62,7 @@ func (q *Queue) Put(ctx context.Context, rm *metricdata.ResourceMetrics) error {
 }
 
 // await puts p in line and waits for its result.
-func (q *Queue) await(ctx context.Context, p *put) error {
+func (q *Queue) await(ctx context.Context, p *putOp) error {
 	p.ended = ctx.Err()
 	waiting, cancel := queue.WithGrace(ctx)
 	defer cancel()
@@ -84,7 +84,7 @@ func (q *Queue) isSealed() bool {
 }
 
 // newPut encodes a collection, or what OTLP can express of it.
-func newPut(rm *metricdata.ResourceMetrics) (*put, error) {
+func newPut(rm *metricdata.ResourceMetrics) (*putOp, error) {
 	points, left := batch.Points(rm), 0
 	record, unfit := frame.EncodeCollection(rm, frame.MaxSize)
 	if unfit != nil {
@@ -99,7 +99,7 @@ func newPut(rm *metricdata.ResourceMetrics) (*put, error) {
 		return nil, err
 	}
 	now := time.Now()
-	return &put{
+	return &putOp{
 		index: index{
 			points:   points - left,
 			size:     int64(len(record)),
@@ -117,7 +117,7 @@ func newPut(rm *metricdata.ResourceMetrics) (*put, error) {
 
 // enter puts p at the end of the line, unless it would have to wait there for
 // room and does not.
-func (q *Queue) enter(p *put) error {
+func (q *Queue) enter(p *putOp) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
@@ -132,7 +132,7 @@ func (q *Queue) enter(p *put) error {
 }
 
 // leave ends a call of Put whose context has ended, and returns its error.
-func (q *Queue) leave(p *put, ended error) error {
+func (q *Queue) leave(p *putOp, ended error) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if i := slices.Index(q.line, p); i >= 0 {

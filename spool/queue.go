@@ -34,11 +34,11 @@ type Queue struct {
 
 	mu        sync.Mutex
 	ledger    ledger
-	line      []*put // calls of Put that have not begun, first come first served
-	begun     int    // calls of Put that the writer is at
-	full      bool   // the first in line has been found not to fit
-	reading   *reading
-	endings   []*ending
+	line      []*putOp // calls of Put that have not begun, first come first served
+	begun     int      // calls of Put that the writer is at
+	full      bool     // the first in line has been found not to fit
+	nextRead  *readOp
+	settleOps []*settleOp
 	leftovers []uint64      // positions that have ended, but could not be deleted yet
 	turn      chan struct{} // closed, and made anew, when entries are let go
 	takeWaits bool          // for the oldest entry

@@ -7,7 +7,7 @@ import "github.com/asyncmetric/asyncmetric/queue"
 const maxDrops = 256
 
 // admit adds a call of Put to a plan, after what makes room for it.
-func (q *Queue) admit(p *plan, put *put) {
+func (q *Queue) admit(p *plan, put *putOp) {
 	switch q.config.overflow {
 	case queue.DropOldest:
 		q.dropOldest(p, put, maxDrops)
@@ -26,7 +26,7 @@ func (q *Queue) bound() int64 { return q.config.maxBytes + q.excess }
 
 // dropOldest drops the oldest records that wait until there is room. It drops
 // up to extra of them only to come closer to the bound.
-func (q *Queue) dropOldest(p *plan, put *put, extra int) {
+func (q *Queue) dropOldest(p *plan, put *putOp, extra int) {
 	size := put.index.size
 	if !q.fitsNow(p, size, q.bound()) && len(p.puts) > 0 {
 		q.commit(p) // so that they can be dropped, too
@@ -52,7 +52,7 @@ func (q *Queue) fitsNow(p *plan, size, limit int64) bool {
 
 // takeUp is what Put does under Coalesce before it looks for room. It reports
 // whether it has taken put up; if not, it has made room where joining can.
-func (q *Queue) takeUp(p *plan, put *put) bool {
+func (q *Queue) takeUp(p *plan, put *putOp) bool {
 	size := put.index.size
 	if !q.mustCoarsen(p, size) {
 		return false

@@ -18,8 +18,8 @@ const maxExpired = 1000
 
 var errTooOld = errors.New("accepted longer ago than WithMaxAge allows")
 
-// A reading is what Take waits for: a record.
-type reading struct {
+// A readOp is what Take waits for: a record.
+type readOp struct {
 	entry  *entry
 	record []byte
 	err    error
@@ -133,9 +133,9 @@ func (q *Queue) expired() (entries []*entry) {
 // be done, the entry is let go or ended, and it returns true if there may be
 // another one.
 func (q *Queue) readHeld(ctx context.Context, e *entry) (again bool, err error) {
-	r := &reading{entry: e, done: make(chan struct{})}
+	r := &readOp{entry: e, done: make(chan struct{})}
 	q.mu.Lock()
-	q.reading = r
+	q.nextRead = r
 	q.nudge()
 	q.mu.Unlock()
 	select {
@@ -143,8 +143,8 @@ func (q *Queue) readHeld(ctx context.Context, e *entry) (again bool, err error) 
 	case <-ctx.Done():
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		if q.reading == r {
-			q.reading = nil
+		if q.nextRead == r {
+			q.nextRead = nil
 		}
 		e.state = waiting
 		return false, ctx.Err()
@@ -168,7 +168,7 @@ func (q *Queue) readHeld(ctx context.Context, e *entry) (again bool, err error) 
 }
 
 // collection returns what was read.
-func (r *reading) collection() (*metricdata.ResourceMetrics, error) {
+func (r *readOp) collection() (*metricdata.ResourceMetrics, error) {
 	if r.err != nil {
 		return nil, r.err
 	}

@@ -30,7 +30,7 @@ func (q *Queue) run() {
 func (q *Queue) stop() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.stopped = q.stopping && len(q.endings) == 0
+	q.stopped = q.stopping && len(q.settleOps) == 0
 	return q.stopped
 }
 
@@ -39,15 +39,15 @@ func (q *Queue) stop() bool {
 func (q *Queue) work() bool {
 	p := new(plan)
 	q.mu.Lock()
-	r := q.reading
-	p.endings = q.endings
+	r := q.nextRead
+	p.settleOps = q.settleOps
 	puts := len(q.line)
 	if q.full || q.yields() {
 		puts = 0
 	}
-	q.reading, q.endings = nil, nil
+	q.nextRead, q.settleOps = nil, nil
 	q.mu.Unlock()
-	if r == nil && len(p.endings) == 0 && puts == 0 {
+	if r == nil && len(p.settleOps) == 0 && puts == 0 {
 		return false
 	}
 	if r != nil {
@@ -69,7 +69,7 @@ func (q *Queue) work() bool {
 }
 
 // serve reads a record for Take.
-func (q *Queue) serve(r *reading, p *plan) {
+func (q *Queue) serve(r *readOp, p *plan) {
 	r.record, r.err = q.read(r.entry, p)
 	close(r.done)
 }
@@ -88,7 +88,7 @@ func (q *Queue) read(e *entry, p *plan) ([]byte, error) {
 
 // next takes the first call of Put out of the line, if it may begin. Those that
 // the policy refuses, or that do not wait for room, end here.
-func (q *Queue) next(p *plan) *put {
+func (q *Queue) next(p *plan) *putOp {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for len(q.line) > 0 && !q.yields() {
@@ -116,7 +116,7 @@ func (q *Queue) next(p *plan) *put {
 // refuseEnded ends the calls of Put in line that do not wait for room. The caller
 // holds the lock.
 func (q *Queue) refuseEnded() {
-	q.line = slices.DeleteFunc(q.line, func(p *put) bool {
+	q.line = slices.DeleteFunc(q.line, func(p *putOp) bool {
 		if p.ended != nil {
 			p.result <- p.ended
 		}
@@ -144,11 +144,11 @@ func (q *Queue) commit(p *plan) {
 		return
 	}
 	err := q.write(p, p.change)
-	endingErr := err
-	if err != nil && !errors.Is(err, errUnsynced) && len(p.endings) > 0 {
-		endingErr = q.write(p, p.endingsOnly)
+	settleErr := err
+	if err != nil && !errors.Is(err, errUnsynced) && len(p.settleOps) > 0 {
+		settleErr = q.write(p, p.settleOpsOnly)
 	}
-	q.enterPlan(p, err, endingErr)
+	q.enterPlan(p, err, settleErr)
 	*p = plan{}
 }
 
@@ -173,24 +173,24 @@ func (q *Queue) write(p *plan, change func(position uint64) change) error {
 }
 
 // enterPlan enters a plan in the ledger: err says what became of it, and
-// endingErr what became of its endings.
-func (q *Queue) enterPlan(p *plan, err, endingErr error) {
+// settleErr what became of its settleOps.
+func (q *Queue) enterPlan(p *plan, err, settleErr error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	puts, told := p.allPuts(), err
-	abandoned := slices.ContainsFunc(puts, func(p *put) bool { return p.abandoned })
+	abandoned := slices.ContainsFunc(puts, func(p *putOp) bool { return p.abandoned })
 	if errors.Is(err, errUnsynced) { // it is in the file
-		err, endingErr = nil, nil
+		err, settleErr = nil, nil
 		abandoned = abandoned || len(puts) == 0
 	}
 	if told != nil && abandoned { // a caller that would get the error does not wait for it, or there is none
 		q.noteFailure(told)
 	}
-	if endingErr == nil {
+	if settleErr == nil {
 		q.leftovers = nil
 	}
-	for _, d := range p.endings {
-		q.endEnding(d, endingErr)
+	for _, d := range p.settleOps {
+		q.endSettle(d, settleErr)
 	}
 	if err == nil {
 		q.enterSuccess(p)
@@ -213,14 +213,14 @@ func (q *Queue) enterPlan(p *plan, err, endingErr error) {
 	}
 }
 
-// endEnding ends entries, also if that could not be recorded: then it is tried
+// endSettle ends entries, also if that could not be recorded: then it is tried
 // again with whatever is written next.
-func (q *Queue) endEnding(d *ending, err error) {
+func (q *Queue) endSettle(d *settleOp, err error) {
 	positions := make([]uint64, len(d.entries))
 	for i, e := range d.entries {
 		positions[i] = e.position
 	}
-	q.enterEnding(d)
+	q.enterSettle(d)
 	if err != nil {
 		q.leftovers = append(q.leftovers, positions...)
 		err = fmt.Errorf("recording the end of %d collections from position %d on, which may be delivered again "+
@@ -266,7 +266,7 @@ func (q *Queue) enterSuccess(p *plan) {
 }
 
 // dropUnfit enters that OTLP cannot express a part of the newest collection.
-func (q *Queue) dropUnfit(p *put) {
+func (q *Queue) dropUnfit(p *putOp) {
 	if p.left == 0 {
 		return
 	}

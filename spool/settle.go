@@ -8,9 +8,9 @@ import (
 	"github.com/asyncmetric/asyncmetric/queue"
 )
 
-// An ending is the end of entries that has to be recorded: one that is settled,
+// A settleOp is the end of entries that has to be recorded: one that is settled,
 // or some that Take drops.
-type ending struct {
+type settleOp struct {
 	entries []*entry
 	outcome queue.Outcome // of the only entry, if it is settled
 	drop    *queue.Drop   // nil if the entry is settled
@@ -19,7 +19,7 @@ type ending struct {
 
 // wait waits until the end is on disk. That it could not be written is no
 // concern of Take: the observer is told.
-func (e *ending) wait(ctx context.Context) error {
+func (e *settleOp) wait(ctx context.Context) error {
 	select {
 	case <-e.result:
 		return nil
@@ -30,14 +30,14 @@ func (e *ending) wait(ctx context.Context) error {
 
 // dropEntries begins to drop entries that wait, in their order. The caller holds
 // the lock.
-func (q *Queue) dropEntries(entries []*entry, reason queue.DropReason, err error) *ending {
+func (q *Queue) dropEntries(entries []*entry, reason queue.DropReason, err error) *settleOp {
 	drop := &queue.Drop{Reason: reason, Err: fmt.Errorf("spool: %w", err), Position: entries[0].position}
 	for _, e := range entries {
 		drop.Points += e.points
 		e.state = settling
 	}
-	d := &ending{entries: entries, drop: drop, result: make(chan error, 1)}
-	q.endings = append(q.endings, d)
+	d := &settleOp{entries: entries, drop: drop, result: make(chan error, 1)}
+	q.settleOps = append(q.settleOps, d)
 	q.nudge()
 	return d
 }
@@ -57,7 +57,7 @@ func (q *Queue) settle(e *entry, o queue.Outcome) error {
 
 // beginSettling checks the outcome and hands the end to the writer, unless that
 // has stopped.
-func (q *Queue) beginSettling(e *entry, o queue.Outcome) (d *ending, stopped bool, err error) {
+func (q *Queue) beginSettling(e *entry, o queue.Outcome) (d *settleOp, stopped bool, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if err := e.ensureInFlight(); err != nil {
@@ -68,9 +68,9 @@ func (q *Queue) beginSettling(e *entry, o queue.Outcome) (d *ending, stopped boo
 			o.Exported, o.Dropped, e.points)
 	}
 	e.state = settling
-	d = &ending{entries: []*entry{e}, outcome: o, result: make(chan error, 1)}
+	d = &settleOp{entries: []*entry{e}, outcome: o, result: make(chan error, 1)}
 	if !q.stopped {
-		q.endings = append(q.endings, d)
+		q.settleOps = append(q.settleOps, d)
 		q.nudge()
 	}
 	return d, q.stopped, nil
@@ -89,7 +89,7 @@ func (q *Queue) giveBack(e *entry) error {
 }
 
 // settleLate records an end after Close: it opens the file for it.
-func (q *Queue) settleLate(d *ending) error {
+func (q *Queue) settleLate(d *settleOp) error {
 	q.late.Lock()
 	defer q.late.Unlock()
 	s, err := openStore(q.path(), q.config.noSync)
@@ -103,7 +103,7 @@ func (q *Queue) settleLate(d *ending) error {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.enterEnding(d)
+	q.enterSettle(d)
 	if err != nil {
 		return fmt.Errorf("spool: folder %s: recording the end of the collection at position %d after Close, "+
 			"it may be delivered again: %w", q.dir, d.entries[0].position, err)
@@ -111,8 +111,8 @@ func (q *Queue) settleLate(d *ending) error {
 	return nil
 }
 
-// enterEnding enters an end in the ledger. The caller holds the lock.
-func (q *Queue) enterEnding(d *ending) {
+// enterSettle enters an end in the ledger. The caller holds the lock.
+func (q *Queue) enterSettle(d *settleOp) {
 	if d.drop != nil {
 		q.noteDrop(*d.drop)
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // An entry is a record in a queue, or one that was. The lock of the queue
-// protects it, but for what whoever took it may call.
+// protects it, but for what the caller of Take may use.
 type entry struct {
 	index
 	queue    *Queue
@@ -21,7 +21,7 @@ type entry struct {
 	prev, next *entry // of those that wait
 	largest    int64  // size of the largest of its parts
 	version    uint64 // changes with the data
-	apart      uint64 // the version of the next entry, if joining the two saves nothing
+	unjoinable uint64 // the version of the next entry, if joining the two saves nothing
 
 	// collection is the data, in flight and where Take has read it before. It is
 	// set by Take alone, in flight it does not change.
@@ -34,11 +34,11 @@ var _ queue.Entry = (*entry)(nil)
 type state uint8
 
 const (
-	waiting  state = iota // whoever comes first
+	waiting  state = iota // Take and the writer
 	held                  // Take is about to hand it out
 	claimed               // the writer is about to join or drop it
 	dropping              // the writer is about to drop it
-	inFlight              // whoever took it
+	inFlight              // the caller of Take
 	settling              // the writer is about to record its end
 	ended
 )

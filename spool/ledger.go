@@ -11,14 +11,14 @@ import (
 // before it is entered here. It has no lock of its own.
 type ledger struct {
 	backlog
-	coarsening coarsening
-	inFlight   []*entry // in the order of their positions
-	stored     int64    // bytes of all of them
-	position   uint64   // the position of the newest collection
-	stats      queue.Stats
+	coalescer coalescer
+	inFlight  []*entry // in the order of their positions
+	stored    int64    // bytes of all of them
+	position  uint64   // the position of the newest collection
+	stats     queue.Stats
 }
 
-func newLedger() ledger { return ledger{coarsening: coarsening{target: 1}} }
+func newLedger() ledger { return ledger{coalescer: coalescer{target: 1}} }
 
 // find enters a record that was there when the file was opened.
 func (l *ledger) find(e *entry) {
@@ -35,7 +35,7 @@ func (l *ledger) accept(e *entry) {
 
 func (l *ledger) enter(e *entry) {
 	e.largest = max(e.largest, e.size)
-	e.version = l.coarsening.nextVersion()
+	e.version = l.coalescer.nextVersion()
 	l.backlog.push(e)
 	l.stored += e.size
 	l.stats.Queued += e.points
@@ -44,7 +44,7 @@ func (l *ledger) enter(e *entry) {
 
 // leave takes an entry out of what waits.
 func (l *ledger) leave(e *entry) {
-	l.coarsening.left(e)
+	l.coalescer.left(e)
 	l.backlog.remove(e)
 }
 
@@ -55,7 +55,7 @@ func (l *ledger) hand(e *entry) {
 	i, _ := slices.BinarySearchFunc(l.inFlight, e.position, (*entry).compare)
 	l.inFlight = slices.Insert(l.inFlight, i, e)
 	l.stats.InFlight += e.points
-	l.coarsening.delivered = true
+	l.coalescer.delivered = true
 }
 
 // land takes an entry out of what is in flight, and reports whether it was.
@@ -128,7 +128,7 @@ func (l *ledger) replace(e *entry, data index) {
 	l.stored += data.size - e.size
 	l.stats.Queued += data.points - e.points
 	e.index, e.collection, e.state = data, nil, waiting
-	e.version, e.apart = l.coarsening.nextVersion(), 0
+	e.version, e.unjoinable = l.coalescer.nextVersion(), 0
 }
 
 // refuse counts what was accepted and dropped at once.

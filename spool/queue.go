@@ -226,7 +226,7 @@ func (q *Queue) beginClosing() (first bool) {
 	return first
 }
 
-// signal tells whoever waits for Ready. The caller holds the lock.
+// signal puts a signal into Ready. The caller holds the lock.
 func (q *Queue) signal() {
 	select {
 	case q.ready <- struct{}{}:

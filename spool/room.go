@@ -12,7 +12,7 @@ func (q *Queue) admit(p *plan, put *putOp) {
 	case queue.DropOldest:
 		q.dropOldest(p, put, maxDrops)
 	case queue.Coalesce:
-		if q.takeUp(p, put) {
+		if q.coalesce(p, put) {
 			return
 		}
 		q.dropOldest(p, put, 0)
@@ -50,17 +50,18 @@ func (q *Queue) fitsNow(p *plan, size, limit int64) bool {
 	return q.fits(p, size, limit)
 }
 
-// takeUp is what Put does under Coalesce before it looks for room. It reports
-// whether it has taken put up; if not, it has made room where joining can.
-func (q *Queue) takeUp(p *plan, put *putOp) bool {
+// coalesce is what Put does under Coalesce before it looks for room. It reports
+// whether it has joined put to an entry; if not, it has made room where joining
+// can.
+func (q *Queue) coalesce(p *plan, put *putOp) bool {
 	size := put.index.size
-	if !q.mustCoarsen(p, size) {
+	if !q.mustCoalesce(p, size) {
 		return false
 	}
 	if len(p.puts) > 0 || len(p.joins) > 0 {
 		q.commit(p) // so that they can be joined, too
 	}
-	if q.complete(p, put) {
+	if q.fillNewest(p, put) {
 		return true
 	}
 	if q.joinPairs(p, put, maxWork, q.config.maxBytes) {
@@ -72,10 +73,10 @@ func (q *Queue) takeUp(p *plan, put *putOp) bool {
 	return q.joinNewest(p, put) || q.joinPairs(p, put, lastWork, q.bound())
 }
 
-// mustCoarsen reports whether put cannot just be added.
-func (q *Queue) mustCoarsen(p *plan, size int64) bool {
+// mustCoalesce reports whether put cannot just be added.
+func (q *Queue) mustCoalesce(p *plan, size int64) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.ledger.relax(size, q.config.maxBytes)
-	return q.ledger.coarsening.target > 1 || !q.fits(p, size, q.config.maxBytes)
+	return q.ledger.coalescer.target > 1 || !q.fits(p, size, q.config.maxBytes)
 }

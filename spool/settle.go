@@ -17,8 +17,8 @@ type settleOp struct {
 	result  chan error    // capacity 1: the sender never waits
 }
 
-// wait waits until the end is on disk. That it could not be written is no
-// concern of Take: the observer is told.
+// wait waits until the end is on disk. Take need not know that it could not be
+// written: the observer hears of it.
 func (e *settleOp) wait(ctx context.Context) error {
 	select {
 	case <-e.result:

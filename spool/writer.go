@@ -25,8 +25,8 @@ func (q *Queue) run() {
 	}
 }
 
-// stop reports whether the writer can end. From then on, whoever settles has to
-// record it.
+// stop reports whether the writer can end. From then on, Settle records
+// the end itself.
 func (q *Queue) stop() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -137,8 +137,8 @@ func (q *Queue) fits(p *plan, size, limit int64) bool {
 	return q.ledger.backlog.len+p.entries == 0 || q.ledger.backlog.bytes+p.bytes+size <= limit
 }
 
-// commit writes a plan, enters what has become of it in the ledger, and tells
-// those who wait for it. It leaves the plan empty.
+// commit writes a plan, enters the result in the ledger, and sends it to the
+// calls that wait for it. It leaves the plan empty.
 func (q *Queue) commit(p *plan) {
 	if p.empty() {
 		return
@@ -177,14 +177,14 @@ func (q *Queue) write(p *plan, change func(position uint64) change) error {
 func (q *Queue) enterPlan(p *plan, err, settleErr error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	puts, told := p.allPuts(), err
+	puts, result := p.allPuts(), err
 	abandoned := slices.ContainsFunc(puts, func(p *putOp) bool { return p.abandoned })
 	if errors.Is(err, errUnsynced) { // it is in the file
 		err, settleErr = nil, nil
 		abandoned = abandoned || len(puts) == 0
 	}
-	if told != nil && abandoned { // a caller that would get the error does not wait for it, or there is none
-		q.noteFailure(told)
+	if result != nil && abandoned { // no caller gets the error, or not every one
+		q.noteFailure(result)
 	}
 	if settleErr == nil {
 		q.leftovers = nil
@@ -197,12 +197,12 @@ func (q *Queue) enterPlan(p *plan, err, settleErr error) {
 	} else {
 		p.letGo()
 	}
-	if told != nil {
-		told = q.inFolder(told)
+	if result != nil {
+		result = q.inFolder(result)
 	}
 	for _, put := range puts {
 		q.begun--
-		put.result <- told
+		put.result <- result
 	}
 	q.excess = min(q.excess, max(0, q.ledger.backlog.bytes-q.config.maxBytes))
 	q.full = false

@@ -1,5 +1,7 @@
 package batch
 
+import "reflect"
+
 // An arena hands out slices of T from memory that it reuses. One allocation
 // then serves a whole collection, and none is needed for the next one of the
 // same shape.
@@ -11,6 +13,7 @@ type arena[T any] struct {
 	used  int
 	dirty int // chunk[dirty:] is zero
 	total int // elements handed out since the last rewind, in all chunks
+	older int // elements of the chunks before this one since the last rewind
 }
 
 // take returns n elements whose content is undefined: the caller overwrites
@@ -29,17 +32,39 @@ func (a *arena[T]) take(n int) []T {
 	return s
 }
 
+// grow returns last, which take or grow returned last, with n more elements of
+// undefined content behind it. The elements move if the chunk has no room.
+func (a *arena[T]) grow(last []T, n int) []T {
+	a.used -= len(last)
+	a.total -= len(last)
+	s := a.take(len(last) + n)
+	if len(last) > 0 && &s[0] != &last[0] {
+		copy(s, last)
+		clear(last)
+	}
+	return s
+}
+
 // replace starts a new chunk of at least n elements. The old one stays alive
 // through what was handed out from it. Growing by about a quarter of what is in
 // use bounds both the number of chunks and the memory that the last one wastes;
 // a multiple of n wastes none where all requests are alike.
 func (a *arena[T]) replace(n int) {
+	if a.used > 0 {
+		a.older += len(a.chunk)
+	}
 	a.chunk = make([]T, n*max(1, a.total/4/n))
 	a.used, a.dirty = 0, 0
 }
 
-// cap returns how many elements one chunk holds, now or after the next rewind.
-func (a *arena[T]) cap() int { return max(len(a.chunk), a.total) }
+// held returns how many bytes the chunks have that are in use, and the present
+// one.
+func (a *arena[T]) held() int { return (a.older + len(a.chunk)) * a.elementSize() }
+
+// taken returns how many bytes the arena has handed out since the last rewind.
+func (a *arena[T]) taken() int { return a.total * a.elementSize() }
+
+func (*arena[T]) elementSize() int { return int(reflect.TypeFor[T]().Size()) }
 
 // clone returns a copy of src, nil for nil.
 func (a *arena[T]) clone(src []T) []T {
@@ -67,5 +92,5 @@ func (a *arena[T]) rewind() {
 		a.chunk = make([]T, a.total+a.total/8)
 		a.dirty = 0
 	}
-	a.used, a.total = 0, 0
+	a.used, a.total, a.older = 0, 0, 0
 }

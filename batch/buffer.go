@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"reflect"
 	"slices"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -29,8 +30,10 @@ type Buffer struct {
 	attrs     arena[attribute.KeyValue]
 	ids       arena[byte]
 
-	// The bounds that were copied last, and from where: the points of a
-	// histogram nearly always share them, so they are stored once.
+	// The bounds that the present metric copied last, and their source. Nearly
+	// always all points of a metric share them, as in the SDK, so the buffer
+	// stores them once for the metric. Two metrics never share them: an exporter
+	// may convert one metric in place.
 	lastBounds, lastBoundsSource []float64
 }
 
@@ -50,20 +53,38 @@ func (b *Buffer) Collection() *metricdata.ResourceMetrics { return &b.collection
 // Points returns the number of data points in the collection.
 func (b *Buffer) Points() int { return b.points }
 
-// Cap returns for how many data points, of all types together, the buffer has
-// or will have memory.
-func (b *Buffer) Cap() int {
-	return b.summaries.cap() + b.ints.cap() + b.floats.cap()
+// Bytes returns how many bytes of memory the buffer holds, for its collection
+// and in reserve for the next one. What the collection shares with its source
+// (the resource, attribute sets, strings, aggregations of an unknown kind) does
+// not count, nor does the Buffer itself. Bytes takes the same short time for
+// every collection.
+func (b *Buffer) Bytes() int {
+	n := b.aggregations()
+	b.each(func(m memory) { n += m.held() })
+	return n
 }
 
-func (a *numberArenas[N]) cap() int {
-	return a.points.cap() + a.histograms.cap() + a.exponentials.cap()
+// Used returns how many of those bytes the present collection needed. For a
+// buffer of a steady size it is a little less than Bytes; it is much less after
+// a collection that is smaller than the one before.
+func (b *Buffer) Used() int {
+	n := b.aggregations()
+	b.each(func(m memory) { n += m.taken() })
+	return n
+}
+
+// aggregations returns the size of the aggregations that the metrics refer to.
+// These are the only memory outside of the arenas. All kinds are about as large.
+func (b *Buffer) aggregations() int {
+	return b.metrics.total * int(reflect.TypeFor[metricdata.Sum[int64]]().Size())
 }
 
 // memory is an arena of any type.
 type memory interface {
 	rewind()
 	trim()
+	held() int
+	taken() int
 }
 
 // each calls f on every arena.
@@ -94,12 +115,25 @@ func (b *Buffer) begin() {
 
 // end zeroes what the former content left behind.
 func (b *Buffer) end() {
-	b.lastBounds, b.lastBoundsSource = nil, nil
 	b.each(memory.trim)
 }
 
-// cloneBounds copies the bounds of a histogram, unless they are the ones before:
-// then the points share one copy.
+// putMetric makes dst a metric of data, which has the given number of points.
+// Its name, description and unit are those of like. This ends the metric: the
+// next one gets bounds of its own.
+func (b *Buffer) putMetric(dst, like *metricdata.Metrics, data metricdata.Aggregation, points int) {
+	*dst = metricdata.Metrics{
+		Name:        like.Name,
+		Description: like.Description,
+		Unit:        like.Unit,
+		Data:        data,
+	}
+	b.points += points
+	b.lastBounds, b.lastBoundsSource = nil, nil
+}
+
+// cloneBounds copies the bounds of a point, unless the point before in the same
+// metric has equal ones: then the two share one copy.
 func (b *Buffer) cloneBounds(src []float64) []float64 {
 	if len(src) == 0 || len(src) != len(b.lastBoundsSource) || &src[0] != &b.lastBoundsSource[0] {
 		b.newBounds(src)

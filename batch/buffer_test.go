@@ -189,23 +189,6 @@ func TestUsedBufferNoticesEveryFieldOfAnAggregation(t *testing.T) {
 	assert.Equal(t, 8, fields, "temporality in six kinds, and monotonicity in two")
 }
 
-func TestBufferReportsWhatItHasMemoryFor(t *testing.T) {
-	var buffer batch.Buffer
-	assert.Zero(t, buffer.Cap())
-	assert.Zero(t, buffer.Points())
-	assert.Equal(t, metricdata.ResourceMetrics{}, *buffer.Collection())
-
-	batch.Copy(&buffer, metrictest.EveryKind(10))
-	assert.Equal(t, 180, buffer.Points())
-	batch.Copy(&buffer, metrictest.EveryKind(10))
-	assert.GreaterOrEqual(t, buffer.Cap(), 180)
-	assert.LessOrEqual(t, buffer.Cap(), 180*5/4)
-
-	batch.Copy(&buffer, metrictest.Numbers(1, 1))
-	assert.Equal(t, 1, buffer.Points())
-	assert.GreaterOrEqual(t, buffer.Cap(), 180, "a smaller collection does not cost memory")
-}
-
 func TestFirstFillWastesLittleMemory(t *testing.T) {
 	for name, source := range map[string]*metricdata.ResourceMetrics{
 		"mixed":      metrictest.Mixed(3000),

@@ -109,13 +109,7 @@ func coalesceMetrics(b *Buffer, m *matcher, older, newer []metricdata.Metrics) [
 // coalesceMetric makes dst one metric of two that are of the same stream.
 func coalesceMetric(b *Buffer, m *matcher, dst, older, newer *metricdata.Metrics) {
 	data, points := kindOf(newer.Data).coalesce(b, m, dst.Data, older.Data, newer.Data)
-	*dst = metricdata.Metrics{
-		Name:        newer.Name,
-		Description: newer.Description,
-		Unit:        newer.Unit,
-		Data:        data,
-	}
-	b.points += points
+	b.putMetric(dst, newer, data, points)
 }
 
 func (k aggregation[A, P]) coalesce(
@@ -149,9 +143,7 @@ func (k aggregation[A, P]) coalescePoints(
 		k.deepen(b, dst[i:i+1])
 	}
 	if apart > 0 {
-		small := dst
-		dst = append(k.arena(b).take(len(small) + apart)[:0], small...)[:len(small)+apart]
-		clear(small)
+		dst = k.arena(b).grow(dst, apart)
 	}
 	rest := dst[len(older):len(older)]
 	for j := range newer {

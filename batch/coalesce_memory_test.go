@@ -72,10 +72,6 @@ func TestCoalesceIntoAUsedBufferAllocatesNothing(t *testing.T) {
 func TestCoalesceIntoAnEmptyBufferWastesLittleMemory(t *testing.T) {
 	for name, pair := range pairs() {
 		t.Run(name, func(t *testing.T) {
-			limit := 1.3
-			if name == "all apart" {
-				limit = 1.6 // there was to be one point of two, and there was memory for as many
-			}
 			result := batch.Coalesce(nil, pair[0], pair[1]) // fills the pool
 			least := ^uint64(0)
 			for range 5 { // the pool may be emptied
@@ -83,7 +79,7 @@ func TestCoalesceIntoAnEmptyBufferWastesLittleMemory(t *testing.T) {
 			}
 			needed := allocatedBy(func() { batch.Copy(new(batch.Buffer), result) })
 			t.Logf("%.2f bytes allocated for each that a copy needs", float64(least)/float64(needed))
-			assert.LessOrEqual(t, float64(least), limit*float64(needed))
+			assert.LessOrEqual(t, float64(least), 1.3*float64(needed))
 		})
 	}
 }
@@ -93,12 +89,29 @@ func TestCoalesceNeedsNoMoreMemoryTheMoreOftenABufferIsUsed(t *testing.T) {
 	var buffer batch.Buffer
 	batch.Coalesce(&buffer, pair[0], pair[1])
 	batch.Coalesce(&buffer, pair[0], pair[1])
-	want := buffer.Cap()
+	want := buffer.Bytes()
 	for range 20 {
 		batch.Coalesce(&buffer, pair[0], pair[1])
 	}
-	assert.Equal(t, want, buffer.Cap())
-	assert.LessOrEqual(t, buffer.Cap(), 2*buffer.Points())
+	assert.Equal(t, want, buffer.Bytes())
+	assert.LessOrEqual(t, buffer.Bytes(), buffer.Used()*5/4)
+}
+
+// Coalesce learns late that points stay apart.
+func TestCoalesceOfPointsThatStayApartUsesNoMoreMemoryThanACopyOfTheResult(t *testing.T) {
+	for name, pair := range pairs() {
+		t.Run(name, func(t *testing.T) {
+			var buffer, copied batch.Buffer
+			batch.Copy(&copied, batch.Coalesce(nil, pair[0], pair[1]))
+			for range 3 {
+				batch.Coalesce(&buffer, pair[0], pair[1])
+				assert.LessOrEqual(t, buffer.Used(), copied.Used()*11/10)
+			}
+			if name == "all apart" {
+				assert.Equal(t, copied.Used(), buffer.Used())
+			}
+		})
+	}
 }
 
 // Points hold attributes, exemplars and so on alive.

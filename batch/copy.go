@@ -9,9 +9,9 @@ import "go.opentelemetry.io/otel/sdk/metric/metricdata"
 // The copy shares nothing with src that anyone may change: scopes, metrics,
 // data points, bounds, bucket counts, exemplars with their attributes and ids,
 // and quantiles are its own. It does share what is immutable: the
-// *resource.Resource, attribute sets and values, and strings. Data points of
-// the copy whose bounds are equal and follow each other share one slice of
-// bounds. No slice has spare capacity, so an append never writes into another.
+// *resource.Resource, attribute sets and values, and strings. Data points
+// of one metric may share one slice of bounds, as in the SDK; those of different
+// metrics never do. No slice has spare capacity, so an append never writes into another.
 // Nil slices stay nil, and empty ones empty.
 func Copy(dst *Buffer, src *metricdata.ResourceMetrics) *metricdata.ResourceMetrics {
 	if dst == nil {
@@ -53,13 +53,7 @@ func copyWhole(b *Buffer, dst, src *metricdata.Metrics) {
 // copyMetric makes dst a copy of src with its data points from the index from
 // up to to.
 func copyMetric(b *Buffer, dst, src *metricdata.Metrics, from, to int) {
-	*dst = metricdata.Metrics{
-		Name:        src.Name,
-		Description: src.Description,
-		Unit:        src.Unit,
-		Data:        kindOf(src.Data).copy(b, dst.Data, src.Data, from, to),
-	}
-	b.points += to - from
+	b.putMetric(dst, src, kindOf(src.Data).copy(b, dst.Data, src.Data, from, to), to-from)
 }
 
 func deepenPoints[N number](b *Buffer, a *numberArenas[N], points []metricdata.DataPoint[N]) {

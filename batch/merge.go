@@ -65,13 +65,7 @@ func mergeMetric(b *Buffer, dst *metricdata.Metrics, src []*metricdata.Metrics) 
 		return
 	}
 	data, points := kindOf(newest.Data).concat(b, dst.Data, src)
-	*dst = metricdata.Metrics{
-		Name:        newest.Name,
-		Description: newest.Description,
-		Unit:        newest.Unit,
-		Data:        data,
-	}
-	b.points += points
+	b.putMetric(dst, newest, data, points)
 }
 
 func (k aggregation[A, P]) concat(

@@ -63,7 +63,7 @@ func TestMergeNeedsNoMoreMemoryTheMoreOftenABufferIsUsed(t *testing.T) {
 	var buffer batch.Buffer
 	for range 20 {
 		batch.Merge(&buffer, a, b)
-		assert.LessOrEqual(t, buffer.Cap(), buffer.Points()*5/4)
+		assert.LessOrEqual(t, buffer.Bytes(), buffer.Used()*5/4)
 	}
 }
 

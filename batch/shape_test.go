@@ -139,7 +139,7 @@ func (f *filler) fillKind(v reflect.Value) {
 }
 
 func (f *filler) fillSlice(v reflect.Value, n int) {
-	v.Set(reflect.MakeSlice(v.Type(), n, n))
+	v.Set(reflect.MakeSlice(v.Type(), n, n+f.detail(3)))
 	for i := range n {
 		f.fill(v.Index(i))
 	}
@@ -151,7 +151,7 @@ func (f *filler) someBounds() []float64 {
 	case 0:
 		return nil
 	case 1:
-		return []float64{}
+		return make([]float64, 0, 3)
 	case 2:
 		f.bounds = []float64{float64(f.serial)}
 	case 3:

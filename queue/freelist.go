@@ -27,7 +27,7 @@ const (
 type freeList struct {
 	buffers []freeBuffer
 	points  int    // the sum of buffers[i].points
-	need    int64  // memory that the newest collections need: see filled
+	need    int    // bytes that the newest collections need: see filled
 	clock   uint64 // counts Puts, see tick
 	burst   bool   // nothing has become free since a buffer was taken
 }
@@ -84,7 +84,7 @@ func (f *freeList) get(points int) (b *batch.Buffer, used bool) {
 // filled notes how much memory the newest collection needs: b holds it. One in
 // eight of that is forgotten with each collection that needs less.
 func (f *freeList) filled(b *batch.Buffer) {
-	f.need = max(memoryUsed(b), f.need-f.need/8)
+	f.need = max(b.Used(), f.need-f.need/8)
 	f.buffers = slices.DeleteFunc(f.buffers, func(b freeBuffer) bool {
 		large := f.tooLarge(b.Buffer)
 		if large {
@@ -94,7 +94,7 @@ func (f *freeList) filled(b *batch.Buffer) {
 	})
 }
 
-func (f *freeList) tooLarge(b *batch.Buffer) bool { return memoryOf(b) > maxFreeRatio*f.need }
+func (f *freeList) tooLarge(b *batch.Buffer) bool { return b.Bytes() > maxFreeRatio*f.need }
 
 // put takes a buffer that is no longer used.
 func (f *freeList) put(b *batch.Buffer) {
@@ -125,19 +125,15 @@ func (f *freeList) drop(n int) {
 	f.buffers = slices.Delete(f.buffers, 0, n)
 }
 
-// roomy returns for how many data points a buffer may have room that holds the
-// given number. [batch.Buffer] leaves an eighth for series that are still to
-// come.
-func roomy[N int | int64](n N) N { return n + n/4 }
+// roomy returns how much memory a buffer may have for a content that needs n. A
+// [batch.Buffer] leaves an eighth for series that are still to come, and when it
+// is filled for the first time somewhat more.
+func roomy(n int) int { return n + n/2 }
 
 // roomOf returns for how many data points like those that it holds b has memory.
 func roomOf(b *batch.Buffer) int {
-	return int(int64(b.Points()) * memoryOf(b) / max(1, memoryUsed(b)))
+	return int(float64(b.Points()) * float64(b.Bytes()) / float64(max(1, b.Used())))
 }
 
 // wasteful reports whether b has much more memory than its content needs.
-func wasteful(b *batch.Buffer) bool { return memoryOf(b) > 2*memoryUsed(b) }
-
-func memoryOf(b *batch.Buffer) int64 { return int64(b.Cap()) }
-
-func memoryUsed(b *batch.Buffer) int64 { return int64(b.Points()) }
+func wasteful(b *batch.Buffer) bool { return b.Bytes() > roomy(b.Used()) }

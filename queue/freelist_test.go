@@ -2,11 +2,15 @@ package queue
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"pgregory.net/rapid"
 
+	"github.com/asyncmetric/asyncmetric/batch"
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
 )
 
@@ -61,15 +65,157 @@ func TestSpareMemoryHoldsTheNextCollection(t *testing.T) {
 	}
 }
 
-func TestAtMostSoManyBuffersAreKept(t *testing.T) {
-	m := roomyQueue(t)
-	for range 3 * maxFree {
-		require.NoError(t, m.Put(t.Context(), metrictest.Mixed(30)))
+// lend puts in n collections of the given size, and settles them.
+func lend(t testing.TB, m *Memory, n, points int) {
+	t.Helper()
+	for range n {
+		require.NoError(t, m.Put(t.Context(), metrictest.Mixed(points)))
 	}
-	for range 3 * maxFree {
+	for range n {
 		settle(t, take(t, m))
 	}
+}
+
+func TestTheNumberOfFreeBuffersIsBounded(t *testing.T) {
+	m := roomyQueue(t)
+	lend(t, m, 3*maxFree, 30)
 	assert.Len(t, m.free.buffers, maxFree)
+}
+
+// Whatever a collection is made of, the next one like it finds a buffer.
+func TestACollectionFitsIntoTheBufferOfOneOfItsSize(t *testing.T) {
+	for _, made := range []func(int) *metricdata.ResourceMetrics{
+		metrictest.Mixed, metrictest.EveryKind, metrictest.Histograms,
+		func(n int) *metricdata.ResourceMetrics { return metrictest.Numbers(n, 1) },
+	} {
+		for n := 1; n < 700; n += 1 + n/9 {
+			m := roomyQueue(t)
+			var buffers []*batch.Buffer
+			for range 4 {
+				require.NoError(t, m.Put(t.Context(), made(n)))
+				e := take(t, m)
+				buffers = append(buffers, e.(*entry).buffer)
+				settle(t, e)
+			}
+			require.Equal(t, slices.Repeat(buffers[:1], 4), buffers, "%d points", n)
+		}
+	}
+}
+
+func TestABurstReusesWhatTheOneBeforeLeft(t *testing.T) {
+	const burst = 20
+	m := roomyQueue(t)
+	rm := metrictest.Mixed(3000)
+	run := func() {
+		for range burst {
+			_ = m.Put(t.Context(), rm)
+		}
+		for range burst {
+			e, _ := m.Take(t.Context(), Limit{})
+			_ = e.Settle(Outcome{Exported: 3000})
+		}
+	}
+	allocs := testing.AllocsPerRun(20, run)
+	assert.LessOrEqual(t, allocs, 3.0*burst, "allocations for %d collections of 3000 data points", burst)
+	assert.Len(t, m.free.buffers, burst)
+}
+
+func TestMemoryGoesBackAfterABacklog(t *testing.T) {
+	for name, usual := range map[string]func(t *testing.T, m *Memory){
+		"then usual collections came": func(t *testing.T, m *Memory) { cycle(t, m, 300) },
+		"then small collections came": func(t *testing.T, m *Memory) { cycle(t, m, 3) },
+		"then empty collections came": func(t *testing.T, m *Memory) { cycle0(t, m) },
+		"then nothing could be sent": func(t *testing.T, m *Memory) {
+			require.NoError(t, m.Put(t.Context(), metrictest.Mixed(300)))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := roomyQueue(t)
+			lend(t, m, 8, 300)
+			require.Len(t, m.free.buffers, 8)
+			for range freeAfter {
+				usual(t, m)
+			}
+			assert.LessOrEqual(t, len(m.free.buffers), 1)
+			assert.LessOrEqual(t, m.free.points, roomy(300))
+		})
+	}
+}
+
+// cycle0 puts in a collection without data points.
+func cycle0(t testing.TB, m *Memory) {
+	require.NoError(t, m.Put(t.Context(), metrictest.Mixed(0)))
+}
+
+// A buffer that has not been needed for long is freed, also where each Put finds
+// another one.
+func TestABufferIsFreedThoughOthersAreUsed(t *testing.T) {
+	m := roomyQueue(t)
+	lend(t, m, 3, 300)
+	oldest := m.free.buffers[0].Buffer
+	for range freeAfter {
+		lend(t, m, 2, 300)
+	}
+	require.Len(t, m.free.buffers, 2)
+	for _, b := range m.free.buffers {
+		assert.NotSame(t, oldest, b.Buffer)
+	}
+}
+
+func TestFreeBuffersCountAgainstTheBound(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		bound := rapid.IntRange(1, 300).Draw(rt, "bound")
+		m, err := NewMemory(bound, Overflow(rapid.IntRange(int(Coalesce), int(DropNewest)).Draw(rt, "overflow")))
+		require.NoError(rt, err)
+		var inFlight []Entry
+		rt.Repeat(map[string]func(*rapid.T){
+			"Put": func(*rapid.T) {
+				n := rapid.IntRange(0, 100).Draw(rt, "points")
+				fits := m.waiting.Len() == 0 || m.waitingPoints()+n <= bound
+				before := m.Stats()
+				err := m.Put(t.Context(), metrictest.Mixed(n))
+				if fits {
+					require.NoError(rt, err)
+					require.Equal(rt, before.Dropped, m.Stats().Dropped)
+				}
+			},
+			"Take": func(*rapid.T) {
+				if e, err := m.Take(t.Context(), Limit{}); err == nil {
+					inFlight = append(inFlight, e)
+				}
+			},
+			"Settle": func(*rapid.T) {
+				if len(inFlight) > 0 {
+					settle(t, inFlight[0])
+					inFlight = inFlight[1:]
+				}
+			},
+			"Return": func(*rapid.T) {
+				if len(inFlight) > 0 {
+					require.NoError(rt, inFlight[0].Return())
+					inFlight = inFlight[1:]
+				}
+			},
+			"": func(*rapid.T) {
+				free := 0
+				for _, b := range m.free.buffers {
+					free += roomOf(b.Buffer)
+				}
+				require.Equal(rt, free, m.free.points)
+				require.LessOrEqual(rt, m.waitingPoints()+free, max(bound, m.waitingPoints()))
+			},
+		})
+	})
+}
+
+func TestAPutFreesWhatItNeedsTheRoomOf(t *testing.T) {
+	m, err := NewMemory(1000, DropOldest)
+	require.NoError(t, err)
+	lend(t, m, 10, 100)
+	require.NotEmpty(t, m.free.buffers)
+	require.NoError(t, m.Put(t.Context(), metrictest.Mixed(1000)))
+	assert.Empty(t, m.free.buffers)
+	assert.Zero(t, m.Stats().Dropped)
 }
 
 func TestBufferInUseIsNotKept(t *testing.T) {
@@ -78,42 +224,102 @@ func TestBufferInUseIsNotKept(t *testing.T) {
 	require.Len(t, m.free.buffers, 1)
 	require.NoError(t, m.Put(t.Context(), metrictest.Mixed(30)))
 	assert.Empty(t, m.free.buffers)
-	assert.Nil(t, m.free.buffers[:1][0], "the slot from which a buffer was taken")
+	assert.Zero(t, m.free.buffers[:1][0], "the slot from which a buffer was taken")
+}
+
+// giantHistograms returns a collection of few points that take much memory.
+func giantHistograms(points int) *metricdata.ResourceMetrics {
+	rm := metrictest.Histograms(points)
+	for _, metric := range rm.ScopeMetrics[0].Metrics {
+		data := metric.Data.(metricdata.Histogram[float64])
+		for i := range data.DataPoints {
+			data.DataPoints[i].BucketCounts = make([]uint64, 10_000)
+			data.DataPoints[i].Bounds = make([]float64, 9999)
+		}
+	}
+	return rm
 }
 
 func TestGiantBufferIsNotKept(t *testing.T) {
-	const giant, usual = 3000, 30
-	for name, run := range map[string]func(*testing.T, *Memory){
-		"a usual one came before it ended": func(t *testing.T, m *Memory) {
-			require.NoError(t, m.Put(t.Context(), metrictest.Mixed(giant)))
-			require.NoError(t, m.Put(t.Context(), metrictest.Mixed(usual)))
-			settle(t, take(t, m))
-			assert.Empty(t, m.free.buffers)
-			settle(t, take(t, m))
-		},
-		"a usual one came after it ended": func(t *testing.T, m *Memory) {
-			cycle(t, m, giant)
-			cycle(t, m, usual)
-		},
-		"it ended before usual ones that had come before it": func(t *testing.T, m *Memory) {
-			require.NoError(t, m.Put(t.Context(), metrictest.Mixed(usual)))
-			require.NoError(t, m.Put(t.Context(), metrictest.Mixed(giant)))
-			first := take(t, m)
-			settle(t, take(t, m))
-			settle(t, first)
-			cycle(t, m, usual)
-		},
+	const usual = 30
+	for name, giant := range map[string]*metricdata.ResourceMetrics{
+		"many points": metrictest.Mixed(3000), "giant buckets in few points": giantHistograms(usual),
+	} {
+		for when, run := range map[string]func(*testing.T, *Memory){
+			"usual ones came before it ended": func(t *testing.T, m *Memory) {
+				require.NoError(t, m.Put(t.Context(), giant))
+				e := take(t, m)
+				lend(t, m, 2*freeAfter, usual)
+				settle(t, e)
+			},
+			"usual ones came after it ended": func(t *testing.T, m *Memory) {
+				require.NoError(t, m.Put(t.Context(), giant))
+				settle(t, take(t, m))
+				for range freeAfter {
+					cycle(t, m, usual)
+				}
+			},
+			"it ended before usual ones that had come before it": func(t *testing.T, m *Memory) {
+				require.NoError(t, m.Put(t.Context(), metrictest.Mixed(usual)))
+				require.NoError(t, m.Put(t.Context(), giant))
+				first := take(t, m)
+				settle(t, take(t, m))
+				settle(t, first)
+				for range freeAfter {
+					cycle(t, m, usual)
+				}
+			},
+		} {
+			t.Run(name+", "+when, func(t *testing.T) {
+				m := roomyQueue(t)
+				run(t, m)
+				require.NotEmpty(t, m.free.buffers)
+				var one batch.Buffer
+				batch.Copy(&one, metrictest.Mixed(usual))
+				for _, b := range m.free.buffers {
+					assert.LessOrEqual(t, b.Bytes(), maxFreeRatio*one.Used(), "bytes of a free buffer")
+				}
+			})
+		}
+	}
+}
+
+// bytesWaiting returns how much memory the buffers have in which collections
+// wait.
+func (m *Memory) bytesWaiting() (n int) {
+	for i := range m.waiting.Len() {
+		n += m.waiting.At(i).buffer.Bytes()
+	}
+	return n
+}
+
+// A small collection does not wait in the buffer of a large one.
+func TestWhatWaitsTakesNoMoreMemoryThanItNeeds(t *testing.T) {
+	const bound = 20_000
+	for name, collections := range map[string][]*metricdata.ResourceMetrics{
+		"large and small":             {metrictest.Mixed(800), metrictest.Mixed(200)},
+		"of all sizes":                {metrictest.Mixed(800), metrictest.Mixed(30), metrictest.Mixed(200), metrictest.Mixed(500)},
+		"as many points, but smaller": {giantHistograms(10), metrictest.Numbers(10, 1)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := roomyQueue(t)
-			run(t, m)
-			for range 2 * maxFree {
-				cycle(t, m, usual)
+			m, err := NewMemory(bound, DropOldest)
+			require.NoError(t, err)
+			put := func() {
+				for _, rm := range collections {
+					require.NoError(t, m.Put(t.Context(), rm))
+				}
 			}
-			require.NotEmpty(t, m.free.buffers)
-			for _, b := range m.free.buffers {
-				assert.LessOrEqual(t, b.Cap(), maxFreeRatio*usual, "data points that a spare buffer has memory for")
+			if name == "as many points, but smaller" {
+				m.maxPoints = 200
 			}
+			for m.Stats().Dropped == 0 {
+				put()
+			}
+			fresh := m.bytesWaiting()
+			for range 5 * m.waiting.Len() {
+				put()
+			}
+			assert.LessOrEqual(t, m.bytesWaiting(), fresh+fresh/4)
 		})
 	}
 }
@@ -123,18 +329,10 @@ func TestClosedQueueKeepsNoMemory(t *testing.T) {
 	cycle(t, m, 30)
 	require.NoError(t, m.Put(t.Context(), metrictest.Mixed(30)))
 	require.NoError(t, m.Put(t.Context(), metrictest.Mixed(30)))
-	e := take(t, m)
+	e, returned := take(t, m), take(t, m)
 	require.NoError(t, m.Close())
 	assert.Empty(t, m.free.buffers)
 	settle(t, e)
+	require.NoError(t, returned.Return())
 	assert.Empty(t, m.free.buffers, "after the last entry in flight has ended")
-}
-
-// The first fill of a buffer takes several chunks; all of them count.
-func TestBufferThatIsTooLargeIsNotKeptForItsLastChunk(t *testing.T) {
-	m := roomyQueue(t)
-	require.NoError(t, m.Put(t.Context(), metrictest.Mixed(3000)))
-	require.NoError(t, m.Put(t.Context(), metrictest.Mixed(300)))
-	settle(t, take(t, m))
-	assert.Empty(t, m.free.buffers)
 }

@@ -8,13 +8,13 @@ const maxJoinSteps = 1 << 17
 // free before new collections are kept apart again.
 const relaxedShare = 8
 
-// A coarsening decides which records become one while the queue is full, so
+// A coalescer decides which records become one while the queue is full, so
 // that the resolution of what waits stays even however long that lasts. It
 // works as that of the queue in memory, whose source explains it: passes over
 // what waits join neighbours that have, together, at most twice target parts,
 // target doubles from pass to pass, and what is new is joined to the newest
 // record until that has target parts, too.
-type coarsening struct {
+type coalescer struct {
 	target    int    // parts that the newest record gets before a new one begins, at least 1
 	cursor    *entry // at which the pass goes on; nil: at the oldest
 	smallest  int    // parts of the smallest pair that was too large in this pass, or 0
@@ -23,20 +23,20 @@ type coarsening struct {
 }
 
 // left tells that e waits no more; it is still in the list.
-func (c *coarsening) left(e *entry) {
+func (c *coalescer) left(e *entry) {
 	if c.cursor == e {
 		c.cursor = e.next
 	}
 }
 
 // nextVersion returns a number that no entry has had.
-func (c *coarsening) nextVersion() uint64 {
+func (c *coalescer) nextVersion() uint64 {
 	c.version++
 	return c.version
 }
 
 // mayJoin reports whether a pair of so many parts may become one in this pass.
-func (c *coarsening) mayJoin(parts int) bool {
+func (c *coalescer) mayJoin(parts int) bool {
 	if parts <= 2*c.target {
 		return true
 	}
@@ -48,7 +48,7 @@ func (c *coarsening) mayJoin(parts int) bool {
 
 // nextPass doubles target until there is a pair for it. It reports false if no
 // target would make one.
-func (c *coarsening) nextPass() bool {
+func (c *coalescer) nextPass() bool {
 	found := c.smallest > 0
 	for c.smallest > 2*c.target {
 		c.target *= 2
@@ -60,7 +60,7 @@ func (c *coarsening) nextPass() bool {
 // relax keeps new collections apart again where a part of the queue has been
 // delivered, and size more bytes leave enough room in limit.
 func (l *ledger) relax(size, limit int64) {
-	c := &l.coarsening
+	c := &l.coalescer
 	if c.delivered && l.backlog.bytes+size <= limit-limit/relaxedShare {
 		c.target, c.cursor, c.smallest, c.delivered = 1, nil, 0, false
 	}
@@ -70,7 +70,7 @@ func (l *ledger) relax(size, limit int64) {
 // comes to an entry that may be joined with the one behind it. It returns nil
 // if there is none.
 func (l *ledger) findPair() (older *entry) {
-	c := &l.coarsening
+	c := &l.coalescer
 	for range maxJoinSteps {
 		older := c.cursor
 		if older == nil {
@@ -84,8 +84,9 @@ func (l *ledger) findPair() (older *entry) {
 			continue
 		}
 		newer := older.next
-		if older.state == waiting && newer.state == waiting &&
-			older.apart != newer.version && older.resource == newer.resource && c.mayJoin(older.parts+newer.parts) {
+		if older.state == waiting && newer.state == waiting && older.resource == newer.resource &&
+			older.unjoinable != newer.version && !l.flightBetween(older, newer.position) &&
+			c.mayJoin(older.parts+newer.parts) {
 			c.cursor = older
 			return older
 		}

@@ -12,10 +12,10 @@ import (
 // the last of them.
 const maxPlan = 16 << 20
 
-// keep is the goroutine that owns the file. It ends when stopping has been set
+// run is the goroutine that owns the file. It ends when stopping has been set
 // and there is nothing left to do.
-func (q *Queue) keep() {
-	defer close(q.kept)
+func (q *Queue) run() {
+	defer close(q.ended)
 	for range q.wake {
 		for q.work() {
 		}
@@ -25,12 +25,12 @@ func (q *Queue) keep() {
 	}
 }
 
-// stop reports whether the keeper can end. From then on, whoever settles has to
-// record it.
+// stop reports whether the writer can end. From then on, Settle records
+// the end itself.
 func (q *Queue) stop() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.stopped = q.stopping && len(q.endings) == 0
+	q.stopped = q.stopping && len(q.settleOps) == 0
 	return q.stopped
 }
 
@@ -39,15 +39,15 @@ func (q *Queue) stop() bool {
 func (q *Queue) work() bool {
 	p := new(plan)
 	q.mu.Lock()
-	r := q.reading
-	p.endings = q.endings
+	r := q.nextRead
+	p.settleOps = q.settleOps
 	puts := len(q.line)
 	if q.full || q.yields() {
 		puts = 0
 	}
-	q.reading, q.endings = nil, nil
+	q.nextRead, q.settleOps = nil, nil
 	q.mu.Unlock()
-	if r == nil && len(p.endings) == 0 && puts == 0 {
+	if r == nil && len(p.settleOps) == 0 && puts == 0 {
 		return false
 	}
 	if r != nil {
@@ -69,7 +69,7 @@ func (q *Queue) work() bool {
 }
 
 // serve reads a record for Take.
-func (q *Queue) serve(r *reading, p *plan) {
+func (q *Queue) serve(r *readOp, p *plan) {
 	r.record, r.err = q.read(r.entry, p)
 	close(r.done)
 }
@@ -87,27 +87,41 @@ func (q *Queue) read(e *entry, p *plan) ([]byte, error) {
 }
 
 // next takes the first call of Put out of the line, if it may begin. Those that
-// the policy refuses end here.
-func (q *Queue) next(p *plan) *put {
+// the policy refuses, or that do not wait for room, end here.
+func (q *Queue) next(p *plan) *putOp {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for len(q.line) > 0 && !q.yields() {
 		first := q.line[0]
 		fits := q.fits(p, first.index.size, q.config.maxBytes)
-		if !fits && q.config.overflow == queue.Block {
+		if !fits && q.config.overflow == queue.Block && first.ended == nil {
 			q.full = true
+			q.refuseEnded()
 			return nil
 		}
 		q.line = slices.Delete(q.line, 0, 1)
-		if fits || q.config.overflow != queue.DropNewest {
+		switch {
+		case !fits && q.config.overflow == queue.Block:
+			first.result <- first.ended
+		case !fits && q.config.overflow == queue.DropNewest:
+			first.result <- queue.ErrFull
+		default:
 			q.begun++
 			return first
 		}
-		q.ledger.refuse(first.index.points)
-		q.noteDrop(queue.Drop{Points: first.index.points, Reason: queue.ReasonOverflow, Err: queue.ErrFull})
-		first.result <- queue.ErrFull
 	}
 	return nil
+}
+
+// refuseEnded ends the calls of Put in line that do not wait for room. The caller
+// holds the lock.
+func (q *Queue) refuseEnded() {
+	q.line = slices.DeleteFunc(q.line, func(p *putOp) bool {
+		if p.ended != nil {
+			p.result <- p.ended
+		}
+		return p.ended != nil
+	})
 }
 
 // yields reports whether it is the turn of Take, which has found the oldest
@@ -123,18 +137,18 @@ func (q *Queue) fits(p *plan, size, limit int64) bool {
 	return q.ledger.backlog.len+p.entries == 0 || q.ledger.backlog.bytes+p.bytes+size <= limit
 }
 
-// commit writes a plan, enters what has become of it in the ledger, and tells
-// those who wait for it. It leaves the plan empty.
+// commit writes a plan, enters the result in the ledger, and sends it to the
+// calls that wait for it. It leaves the plan empty.
 func (q *Queue) commit(p *plan) {
 	if p.empty() {
 		return
 	}
 	err := q.write(p, p.change)
-	endingErr := err
-	if err != nil && !errors.Is(err, errUnsynced) && len(p.endings) > 0 {
-		endingErr = q.write(p, p.endingsOnly)
+	settleErr := err
+	if err != nil && !errors.Is(err, errUnsynced) && len(p.settleOps) > 0 {
+		settleErr = q.write(p, p.settleOpsOnly)
 	}
-	q.enterPlan(p, err, endingErr)
+	q.enterPlan(p, err, settleErr)
 	*p = plan{}
 }
 
@@ -159,34 +173,36 @@ func (q *Queue) write(p *plan, change func(position uint64) change) error {
 }
 
 // enterPlan enters a plan in the ledger: err says what became of it, and
-// endingErr what became of its endings.
-func (q *Queue) enterPlan(p *plan, err, endingErr error) {
+// settleErr what became of its settleOps.
+func (q *Queue) enterPlan(p *plan, err, settleErr error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	puts, told := p.allPuts(), err
+	puts, result := p.allPuts(), err
+	abandoned := slices.ContainsFunc(puts, func(p *putOp) bool { return p.abandoned })
 	if errors.Is(err, errUnsynced) { // it is in the file
-		err, endingErr = nil, nil
-		if len(puts) == 0 {
-			q.noteFailure(told)
-		}
+		err, settleErr = nil, nil
+		abandoned = abandoned || len(puts) == 0
 	}
-	if endingErr == nil {
+	if result != nil && abandoned { // no caller gets the error, or not every one
+		q.noteFailure(result)
+	}
+	if settleErr == nil {
 		q.leftovers = nil
 	}
-	for _, d := range p.endings {
-		q.endEnding(d, endingErr)
+	for _, d := range p.settleOps {
+		q.endSettle(d, settleErr)
 	}
 	if err == nil {
 		q.enterSuccess(p)
 	} else {
 		p.letGo()
 	}
-	if told != nil {
-		told = q.inFolder(told)
+	if result != nil {
+		result = q.inFolder(result)
 	}
 	for _, put := range puts {
 		q.begun--
-		put.result <- told
+		put.result <- result
 	}
 	q.excess = min(q.excess, max(0, q.ledger.backlog.bytes-q.config.maxBytes))
 	q.full = false
@@ -197,14 +213,14 @@ func (q *Queue) enterPlan(p *plan, err, endingErr error) {
 	}
 }
 
-// endEnding ends entries, also if that could not be recorded: then it is tried
+// endSettle ends entries, also if that could not be recorded: then it is tried
 // again with whatever is written next.
-func (q *Queue) endEnding(d *ending, err error) {
+func (q *Queue) endSettle(d *settleOp, err error) {
 	positions := make([]uint64, len(d.entries))
 	for i, e := range d.entries {
 		positions[i] = e.position
 	}
-	q.enterEnding(d)
+	q.enterSettle(d)
 	if err != nil {
 		q.leftovers = append(q.leftovers, positions...)
 		err = fmt.Errorf("recording the end of %d collections from position %d on, which may be delivered again "+
@@ -222,22 +238,40 @@ func (q *Queue) enterSuccess(p *plan) {
 	l := &q.ledger
 	for _, j := range p.joins {
 		l.join(j)
+		if j.put != nil {
+			q.dropUnfit(j.put)
+		}
 	}
-	overflowed := 0
+	overflowed := queue.Drop{Reason: queue.ReasonOverflow, Err: queue.ErrFull}
 	for _, d := range p.drops {
-		points := d.entry.points
-		l.end(d.entry, 0, points)
-		if d.reason == queue.ReasonOverflow {
-			overflowed += points
+		points, position := d.entry.points, d.entry.position
+		l.end(d.entry, queue.Outcome{Dropped: points})
+		if d.reason != queue.ReasonOverflow {
+			q.noteDrop(queue.Drop{Points: points, Reason: d.reason, Err: d.err, Position: position})
 			continue
 		}
-		q.noteDrop(queue.Drop{Points: points, Reason: d.reason, Err: d.err})
+		if overflowed.Points == 0 { // the oldest comes first
+			overflowed.Position = position
+		}
+		overflowed.Points += points
 	}
-	if overflowed > 0 {
-		q.noteDrop(queue.Drop{Points: overflowed, Reason: queue.ReasonOverflow, Err: queue.ErrFull})
+	if overflowed.Points > 0 {
+		q.noteDrop(overflowed)
 	}
 	for _, put := range p.puts {
 		l.accept(&entry{queue: q, index: put.index, position: l.position + 1})
+		q.dropUnfit(put)
 		q.signal()
 	}
+}
+
+// dropUnfit enters that OTLP cannot express a part of the newest collection.
+func (q *Queue) dropUnfit(p *putOp) {
+	if p.left == 0 {
+		return
+	}
+	q.ledger.refuse(p.left)
+	q.noteDrop(queue.Drop{
+		Points: p.left, Reason: queue.ReasonPermanent, Err: fmt.Errorf("spool: %w", p.unfit), Position: q.ledger.position,
+	})
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/asyncmetric/asyncmetric"
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
+	"github.com/asyncmetric/asyncmetric/queue"
 )
 
 // What happens where only a connection breaks, or is silent.
@@ -38,7 +39,7 @@ func TestWhatIsLostOnItsWayIsNotOvertaken(t *testing.T) {
 	app := newExporter(t, connect(t, url), WithPartitions(1))
 	handOver(t, app, 1, 0, 1)
 	q, _ := open(t, js, quick)
-	require.NoError(t, take(t, q).Settle(3, 0))
+	require.NoError(t, take(t, q).Settle(queue.Outcome{Exported: 3}))
 	for round := range int64(3) {
 		line.cut()
 		handOver(t, app, 1, int(2*round)+1, 1) // the server sends it, if there is a request, and nobody reads it
@@ -50,7 +51,7 @@ func TestWhatIsLostOnItsWayIsNotOvertaken(t *testing.T) {
 		for i := range int64(2) {
 			e := take(t, q)
 			require.Equal(t, 2*round+1+i, metrictest.Value(e.Collection()))
-			require.NoError(t, e.Settle(3, 0))
+			require.NoError(t, e.Settle(queue.Outcome{Exported: 3}))
 		}
 	}
 }
@@ -61,7 +62,7 @@ func TestOrderHoldsWhereConnectionsBreak(t *testing.T) {
 	app := newExporter(t, connect(t, url), WithPartitions(1))
 	require.NoError(t, app.publisher.find(t.Context()))
 	b := newBackend()
-	q, _ := open(t, connect(t, line.url, atOnce), quick)
+	q := openFor(t, connect(t, line.url, atOnce), quick)
 	inner := &metrictest.Exporter{OnExport: func(_ context.Context, rm *metricdata.ResourceMetrics) error {
 		b.receive(rm)
 		return nil
@@ -85,7 +86,7 @@ func TestTheEndsOfAMergedBatchDoNotEachWaitForASilentServer(t *testing.T) {
 	url := startServer(t, nil).ClientURL()
 	line := newLine(t, url)
 	handOver(t, newExporter(t, connect(t, url), WithPartitions(1)), 1, 0, n)
-	q, _ := open(t, connect(t, line.url))
+	q := openFor(t, connect(t, line.url))
 	awaitInHand(t, q, n)
 	inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
 		line.cut()
@@ -124,5 +125,5 @@ func TestAPartitionWithASilentConsumerHoldsUpNoOther(t *testing.T) {
 	q.mu.Lock()
 	q.ledger.parts[0].flying = nil
 	q.mu.Unlock()
-	require.NoError(t, e.Settle(3, 0))
+	require.NoError(t, e.Settle(queue.Outcome{Exported: 3}))
 }

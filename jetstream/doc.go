@@ -34,7 +34,7 @@
 // a stream with one replica survives the end of the process, not that of the
 // machine.
 //
-// A publication that is repeated, by Put itself or by whoever calls Put or
+// A publication that is repeated, by Put itself or by a caller that calls Put or
 // Export again with the same collection after an error, has the same message id:
 // within the stream's window for duplicates, two minutes or [WithMaxAge] if that
 // is less, it is stored once. The only server of a stream forgets the ids of what
@@ -95,32 +95,39 @@
 //
 //	Accepted == Exported + Dropped + Coalesced + Queued
 //
-// holds at any instant. Accepted counts what this Queue has put, and what
-// others put when it takes it. What it finds in the stream when it is opened is
-// not counted before; [Queue.Backlog] tells of the whole stream. What it has
-// put and another relay has delivered counts as Exported here, within about a
-// second; whether that relay had to drop it is in the counters of that one. A
-// position is the sequence number of the message in the stream.
+// holds at any instant. Accepted counts what this Queue has put, and what others
+// put when this Queue takes it. The Queue does not count what it finds in the
+// stream when it is opened; [Queue.Backlog] returns what the whole stream has.
+// What this Queue has put or taken, and another relay has delivered, counts as
+// Exported here, within about a second; whether that relay had to drop it is in
+// its own counters. A position is the sequence number of the message in the
+// stream. First of the Stats is about what this Queue has put or taken, Last about
+// what it has put.
 //
-// Wait, and so ForceFlush, waits until everything that this Queue has put has
-// ended, whoever delivers it; in a relay that puts nothing it returns at once.
-// With PublishOnly, and with the Exporter, what the stream has acknowledged
-// has ended.
+// So ForceFlush waits until everything that this Queue has put has ended,
+// whichever relay delivers it; in a relay that puts nothing it returns at once.
+// With PublishOnly, and with the Exporter, what the stream has acknowledged has
+// ended: Shutdown has nothing undelivered.
 //
-// After Seal, Take hands out entries as long as something that this Queue has
-// put waits in the stream: a relay does not empty the stream of a fleet before it
-// shuts down. Close gives back what has been received, in flight included; if
-// an entry is settled later nevertheless, its message is acknowledged.
+// An entry that is returned is the next of its partition that Take hands out. If
+// its time was over before, the server may have given it to another relay: it is
+// in the stream then.
+//
+// After Seal, Take hands out entries as long as something that this Queue has put
+// or returned waits: a relay does not empty the stream of a fleet before it shuts
+// down. Close gives back to the stream what waits. What is in flight stays this
+// relay's until it is settled, which acknowledges it, or returned, which gives it
+// back, or until the time of [WithTakeover] is over.
 //
 // # When it is full
 //
 // The stream is bounded in bytes ([WithMaxBytes]), for all together. What is in
-// flight counts as well, other than in the contract of package queue, as the
+// flight counts as well, unlike in the contract of package queue, because the
 // server does not tell it from what waits, and no collection may be larger than
 // the bound. Under [queue.DropNewest], the default, Put and Export return
-// [queue.ErrFull]; an Exporter behind a queue is tried again, and that queue
-// does what its policy says. Under [queue.DropOldest] the server discards the
-// oldest. A Queue that delivers counts what it has put and was discarded. Of
+// [queue.ErrFull], and what they refuse is in no counter; an exporter in front of
+// an Exporter tries again, and its queue does what its policy says. Under
+// [queue.DropOldest] the server discards the oldest. A Queue that delivers counts what it has put and was discarded. Of
 // others, each message says how many points its producer had stored before, so
 // whoever delivers the next one counts what is missing as dropped, with
 // [queue.ReasonOverflow], also where it was too old. If a takeover falls in
@@ -130,9 +137,11 @@
 //
 // A collection that is larger than the server's maximum payload, or has more than
 // 8 MiB of OTLP, is split before it is published. If that fails in between, its
-// first parts are in the stream: Put returns an error, and another call with the
-// same collection adds only what is missing. A relay refuses more than 8 MiB: a
-// message can be small and hold very much.
+// first parts are in the stream. Put has accepted the collection then: it drops
+// the rest, with [queue.ReasonOverflow] where the stream is full, and returns nil.
+// Export returns an error, and another call with the same collection adds only
+// what is missing. A relay refuses more than 8 MiB: a message can be small and
+// hold very much.
 //
 // # When something is wrong
 //
@@ -151,8 +160,8 @@
 // stream ASYNCMETRIC_DEAD, and acknowledged; delivery goes on. It is cut short if
 // it is as large as a message may be. If it cannot be published, it stays where it
 // is and is tried again; a partition with 64 of them waits until they are gone, and
-// Wait, of a Queue that put something behind one that another relay has, as long
-// as it is there.
+// so does ForceFlush of a Queue that has put something behind one that another
+// relay has.
 //
 // If the end of a collection cannot be acknowledged, Settle returns the error,
 // and nothing more of that partition is handed out before the server has given

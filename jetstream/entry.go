@@ -8,7 +8,7 @@ import (
 	"github.com/asyncmetric/asyncmetric/queue"
 )
 
-// An entry is a message that this Queue has put, or has in its hands, or both.
+// An entry is a message that this Queue has put, or has received, or both.
 // The lock of the queue protects it, but for what whoever took it may call.
 type entry struct {
 	queue     *Queue
@@ -16,7 +16,7 @@ type entry struct {
 	partition int
 	points    int
 	accepted  time.Time
-	own       bool   // put by this Queue
+	counted   bool   // it is in the line of the ledger
 	id        string // of the message
 	state     state
 
@@ -30,6 +30,7 @@ type entry struct {
 	size       int    // of data
 	collection *metricdata.ResourceMetrics
 	reason     error // why it cannot be read
+	returned   bool  // it is held since Return gave it back: nobody else had it since it was taken
 }
 
 var _ queue.Entry = (*entry)(nil)
@@ -63,4 +64,9 @@ func (e *entry) Accepted() time.Time { return e.accepted }
 // the acknowledgement. Where it does not in time, the entry has ended in this
 // process; if the message comes again it is acknowledged then, unless another
 // relay gets it, which delivers it once more.
-func (e *entry) Settle(exported, dropped int) error { return e.queue.settle(e, exported, dropped) }
+func (e *entry) Settle(o queue.Outcome) error { return e.queue.settle(e, o) }
+
+// Return implements [queue.Entry]. The entry is the next of its partition that
+// Take hands out. If its time is over, the server may have given it to another
+// relay; it is then in the stream. After Close it is given back to the stream.
+func (e *entry) Return() error { return e.queue.takeBack(e) }

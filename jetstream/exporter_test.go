@@ -82,8 +82,7 @@ func TestExportWithoutAServerIsWorthAnotherAttempt(t *testing.T) {
 	err := e.Export(ctx, ofProcess(0, 1, 1))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.ErrorContains(t, err, "ASYNCMETRIC")
-	retry, _ := asyncmetric.DefaultClassify(err)
-	assert.True(t, retry)
+	assert.True(t, isRetried(err))
 }
 
 func TestAnExportThatIsRepeatedIsStoredOnce(t *testing.T) {
@@ -110,7 +109,7 @@ func TestAnExportThatIsRepeatedIsStoredOnce(t *testing.T) {
 
 func TestPublishOnlyHandsOver(t *testing.T) {
 	url := startServer(t, nil).ClientURL()
-	q, _ := open(t, connect(t, url), PublishOnly())
+	q := openFor(t, connect(t, url), PublishOnly())
 	inner := new(metrictest.Exporter)
 	app, err := asyncmetric.New(inner, asyncmetric.WithQueue(q))
 	require.NoError(t, err)
@@ -133,7 +132,7 @@ func TestARelayShutsDownWithoutEmptyingTheStream(t *testing.T) {
 	handOver(t, newExporter(t, connect(t, url), WithPartitions(1)), 1, 0, 100)
 	b := newBackend()
 	gate := make(chan struct{})
-	q, _ := open(t, connect(t, url))
+	q := openFor(t, connect(t, url))
 	inner := &metrictest.Exporter{OnExport: func(_ context.Context, rm *metricdata.ResourceMetrics) error {
 		<-gate
 		b.receive(rm)
@@ -181,8 +180,7 @@ func TestWhatKeepsTheStreamFromBeingMadeIsNoFaultOfTheCollection(t *testing.T) {
 	e := newExporter(t, js)
 	err = e.Export(t.Context(), ofProcess(0, 3, 1))
 	require.ErrorContains(t, err, "overlap")
-	retry, _ := asyncmetric.DefaultClassify(err)
-	assert.True(t, retry)
+	assert.True(t, isRetried(err))
 	require.NoError(t, js.DeleteStream(t.Context(), "OTHER"))
 	require.NoError(t, e.Export(t.Context(), ofProcess(0, 3, 1)))
 	require.NoError(t, e.Export(t.Context(), new(metricdata.ResourceMetrics)), "without points there is nothing to do")

@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/asyncmetric/asyncmetric"
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
 	"github.com/asyncmetric/asyncmetric/queue"
 	"github.com/asyncmetric/asyncmetric/spool/frame"
@@ -26,15 +25,15 @@ func TestADeletedStreamIsMadeAgain(t *testing.T) {
 	require.NoError(t, js.DeleteStream(t.Context(), "ASYNCMETRIC"))
 
 	require.NoError(t, q.Put(waiting(t), ofProcess(0, 2, 3)))
-	require.Greater(t, q.Last(), inFlight.Position(), "positions grow")
+	require.Greater(t, q.Stats().Last, inFlight.Position(), "positions grow")
 	assert.Equal(t, map[queue.DropReason]int{queue.ReasonCorrupt: 4}, o.dropped(), "what was in the stream")
 	e := take(t, q)
-	assert.Equal(t, q.Last(), e.Position())
-	require.NoError(t, inFlight.Settle(2, 0))
+	assert.Equal(t, q.Stats().Last, e.Position())
+	require.NoError(t, inFlight.Settle(queue.Outcome{Exported: 2}))
 	backlog, err := q.Backlog(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, uint64(1), backlog.Messages, "what has the same number in the new stream is there")
-	require.NoError(t, e.Settle(2, 0))
+	require.NoError(t, e.Settle(queue.Outcome{Exported: 2}))
 	requireConserved(t, q)
 	assert.Zero(t, q.Stats().Queued)
 }
@@ -56,15 +55,14 @@ func TestAMissingStreamThatMustExistIsAnError(t *testing.T) {
 	err = user.Put(waiting(t), ofProcess(0, 1, 1))
 	require.ErrorIs(t, err, ErrNoStream)
 	require.ErrorContains(t, err, "ASYNCMETRIC")
-	retry, _ := asyncmetric.DefaultClassify(err)
-	assert.True(t, retry, "it may be made again")
+	assert.True(t, isRetried(err), "it may be made again")
 }
 
 func TestRelaysAgreeOnTheTakeover(t *testing.T) {
 	js := connect(t, startServer(t, nil).ClientURL())
 	first, _ := open(t, js, quick, WithPartitions(1))
 	require.NoError(t, first.Put(t.Context(), ofProcess(0, 1, 1)))
-	require.NoError(t, take(t, first).Settle(1, 0))
+	require.NoError(t, take(t, first).Settle(queue.Outcome{Exported: 1}))
 	second, _ := open(t, js, WithTakeover(time.Minute))
 	assert.Equal(t, 2*time.Second, second.config.takeover)
 }
@@ -83,7 +81,7 @@ func TestAConsumerThatDoesNotKeepTheOrderIsReported(t *testing.T) {
 	require.ErrorIs(t, o.failures(), ErrMismatch)
 	require.ErrorContains(t, o.failures(), "relay-0 has no pinned clients, and messages in flight 1000, must be 1")
 	require.NoError(t, js.DeleteConsumer(t.Context(), "ASYNCMETRIC", consumerName(0)))
-	require.NoError(t, take(t, q).Settle(3, 0))
+	require.NoError(t, take(t, q).Settle(queue.Outcome{Exported: 3}))
 }
 
 func TestAFullStreamIsAClearError(t *testing.T) {
@@ -96,14 +94,14 @@ func TestAFullStreamIsAClearError(t *testing.T) {
 	}
 	require.ErrorIs(t, err, queue.ErrFull)
 	require.ErrorContains(t, err, "ASYNCMETRIC")
-	retry, _ := asyncmetric.DefaultClassify(err)
-	assert.True(t, retry, "there may be room later")
+	assert.True(t, isRetried(err), "there may be room later")
 
 	q, o := open(t, js, bound)
 	require.ErrorIs(t, q.Put(t.Context(), ofProcess(0, 5, 1)), queue.ErrFull)
-	assert.Equal(t, map[queue.DropReason]int{queue.ReasonOverflow: 5}, o.dropped())
+	assert.Empty(t, o.dropped())
+	assert.Zero(t, q.Stats().Accepted, "what is refused is in no counter")
 	taken := take(t, q)
-	require.NoError(t, taken.Settle(1, 0))
+	require.NoError(t, taken.Settle(queue.Outcome{Exported: 1}))
 	require.NoError(t, e.Export(t.Context(), ofProcess(0, 1, 99)), "an end makes room")
 }
 
@@ -114,7 +112,7 @@ func TestWhatTheServerDiscardsIsCountedByWhoeverDelivers(t *testing.T) {
 	e := newExporter(t, connect(t, url), opts...)
 	relay, o := open(t, connect(t, url), opts...)
 	require.NoError(t, e.Export(t.Context(), ofProcess(0, 2, 0)))
-	require.NoError(t, take(t, relay).Settle(2, 0))
+	require.NoError(t, take(t, relay).Settle(queue.Outcome{Exported: 2}))
 	for i := range int64(n) { // the relay receives what it may have in hand, and no more
 		require.NoError(t, e.Export(t.Context(), ofProcess(0, 2, i+1)))
 	}
@@ -123,7 +121,7 @@ func TestWhatTheServerDiscardsIsCountedByWhoeverDelivers(t *testing.T) {
 	for taken := 2; taken+o.dropped()[queue.ReasonOverflow] < 2*(n+1); taken += 2 {
 		e := take(t, relay)
 		last = metrictest.Value(e.Collection())
-		require.NoError(t, e.Settle(2, 0))
+		require.NoError(t, e.Settle(queue.Outcome{Exported: 2}))
 		requireConserved(t, relay)
 	}
 	assert.Equal(t, int64(n), last)
@@ -150,7 +148,7 @@ func TestGarbageAndRecordsOfANewerReleaseAreSetAside(t *testing.T) {
 	require.NoError(t, q.Put(t.Context(), ofProcess(0, 1, 7)))
 	e := take(t, q)
 	assert.Equal(t, uint64(5), e.Position(), "delivery goes on")
-	require.NoError(t, e.Settle(1, 0))
+	require.NoError(t, e.Settle(queue.Outcome{Exported: 1}))
 	awaitEmpty(t, q)
 	assert.ErrorIs(t, o.failures(), frame.ErrVersion)
 	assert.ErrorIs(t, o.failures(), frame.ErrCorrupt)
@@ -172,7 +170,7 @@ func TestADeadLetterThatCannotBeSetAsideHoldsUpNothing(t *testing.T) {
 	_, err := js.Publish(t.Context(), "asyncmetric.part.0", []byte("garbage"))
 	require.NoError(t, err)
 	require.NoError(t, q.Put(t.Context(), ofProcess(0, 1, 7)))
-	require.NoError(t, take(t, q).Settle(1, 0))
+	require.NoError(t, take(t, q).Settle(queue.Outcome{Exported: 1}))
 	eventually(t, func() bool { return o.failures() != nil }, "it is reported")
 	c := q.config
 	c.existing = false
@@ -226,7 +224,7 @@ func TestTheDocumentedPermissionsSuffice(t *testing.T) {
 	app := newExporter(t, connect(t, "nats://application:a@"+url), WithExistingStream())
 	handOver(t, app, 4, 0, 2)
 	for range 8 {
-		require.NoError(t, take(t, q).Settle(3, 0))
+		require.NoError(t, take(t, q).Settle(queue.Outcome{Exported: 3}))
 	}
 	require.NoError(t, q.Close())
 	require.NoError(t, q.js.Conn().LastError())
@@ -243,11 +241,11 @@ func TestASlowConsumerLosesNothing(t *testing.T) {
 	first := q.leaseOf(e)
 	eventually(t, func() bool { return q.leaseOf(e).After(first.Add(2 * q.config.takeover)) }, "its time is extended")
 	b.receive(e.Collection())
-	require.NoError(t, e.Settle(e.Points(), 0))
+	require.NoError(t, e.Settle(queue.Outcome{Exported: e.Points()}))
 	for range n - 1 {
 		e := take(t, q)
 		b.receive(e.Collection())
-		require.NoError(t, e.Settle(e.Points(), 0))
+		require.NoError(t, e.Settle(queue.Outcome{Exported: e.Points()}))
 	}
 	assert.Zero(t, b.await(t, 1, n))
 	info, err := q.js.Consumer(t.Context(), "ASYNCMETRIC", consumerName(0))

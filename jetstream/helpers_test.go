@@ -59,18 +59,24 @@ func (o *told) failures() error {
 	return errors.Join(o.failed...)
 }
 
-// open opens a queue that reports to what it returns. It is closed with the
-// test, if it has not been before.
+// open opens and starts a queue that reports to what it returns.
 func open(t testing.TB, js natsjs.JetStream, opts ...Option) (*Queue, *told) {
+	t.Helper()
+	q, o := openFor(t, js, opts...), new(told)
+	require.NoError(t, q.Start(o.observer()))
+	return q, o
+}
+
+// openFor opens a queue for an exporter. It is closed with the test, if it has
+// not been before.
+func openFor(t testing.TB, js natsjs.JetStream, opts ...Option) *Queue {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	q, err := Open(ctx, js, opts...)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = q.Close() })
-	o := new(told)
-	q.Observe(o.observer())
-	return q, o
+	return q
 }
 
 // waiting returns a context for something that has to happen.
@@ -84,7 +90,7 @@ func waiting(t testing.TB) context.Context {
 func take(t testing.TB, q *Queue) queue.Entry {
 	t.Helper()
 	for ctx := waiting(t); ; {
-		e, err := q.Take(ctx, nil)
+		e, err := q.Take(ctx, queue.Limit{})
 		if err == nil {
 			return e
 		}
@@ -113,7 +119,7 @@ func awaitInHand(t *testing.T, q *Queue, n int) {
 func awaitEmpty(t testing.TB, q *Queue) {
 	t.Helper()
 	eventually(t, func() bool {
-		_, err := q.Take(t.Context(), nil)
+		_, err := q.Take(t.Context(), queue.Limit{})
 		require.ErrorIs(t, err, queue.ErrEmpty)
 		backlog, err := q.Backlog(t.Context())
 		return err == nil && backlog.Messages == 0
@@ -217,7 +223,7 @@ type relay struct {
 func startRelay(t testing.TB, url string, b *backend, delay time.Duration, opts ...Option) *relay {
 	t.Helper()
 	r := &relay{js: connect(t, url), dead: make(chan struct{})}
-	r.queue, _ = open(t, r.js, opts...)
+	r.queue = openFor(t, r.js, opts...)
 	r.inner = &metrictest.Exporter{OnExport: func(ctx context.Context, rm *metricdata.ResourceMetrics) error {
 		if delay > 0 {
 			_ = sleep(ctx, delay) // the time that a backend takes
@@ -265,6 +271,25 @@ func newExporter(t testing.TB, js natsjs.JetStream, opts ...Option) *Exporter {
 	e, err := NewExporter(js, opts...)
 	require.NoError(t, err)
 	return e
+}
+
+// awaitPassed waits until everything that a queue has put has ended.
+func awaitPassed(t testing.TB, q *Queue) {
+	t.Helper()
+	last := q.Stats().Last
+	for ctx := waiting(t); !q.Stats().Passed(last); {
+		select {
+		case <-q.Ready():
+		case <-ctx.Done():
+			require.FailNow(t, "it has not ended", "%+v", q.Stats())
+		}
+	}
+}
+
+// isRetried reports whether an exporter in front makes another attempt after an
+// error.
+func isRetried(err error) bool {
+	return asyncmetric.DefaultClassify(err).Action == asyncmetric.ActionRetry
 }
 
 // eventually requires that something becomes true.

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
+	"github.com/asyncmetric/asyncmetric/queue"
 	"github.com/asyncmetric/asyncmetric/spool/frame"
 )
 
@@ -46,7 +47,7 @@ func TestAMessageThatPosesAsAnAnswerIsSetAside(t *testing.T) {
 		publish(t, js, nil, "Status", status)
 	}
 	require.NoError(t, q.Put(t.Context(), ofProcess(0, 1, 7)))
-	require.NoError(t, take(t, q).Settle(1, 0))
+	require.NoError(t, take(t, q).Settle(queue.Outcome{Exported: 1}))
 	awaitEmpty(t, q)
 	assert.Equal(t, uint64(7), deadLetters(t, js))
 }
@@ -58,7 +59,7 @@ func TestADataBombIsSetAside(t *testing.T) {
 	require.NoError(t, err)
 	publish(t, js, bomb)
 	require.NoError(t, q.Put(t.Context(), ofProcess(0, 1, 7)))
-	require.NoError(t, take(t, q).Settle(1, 0))
+	require.NoError(t, take(t, q).Settle(queue.Outcome{Exported: 1}))
 	awaitEmpty(t, q)
 	assert.Equal(t, uint64(1), deadLetters(t, js))
 	require.ErrorIs(t, o.failures(), frame.ErrTooLarge)
@@ -94,7 +95,7 @@ func TestForgedNumbersAreNotBelieved(t *testing.T) {
 		{"", "7 1"},
 	} {
 		publish(t, js, record, natsjs.MsgIDHeader, m.id, header, m.points)
-		require.NoError(t, take(t, q).Settle(1, 0))
+		require.NoError(t, take(t, q).Settle(queue.Outcome{Exported: 1}))
 	}
 	assert.Empty(t, o.dropped())
 	requireConserved(t, q)
@@ -129,7 +130,7 @@ func TestALetterAsLargeAsAMessageMayBeIsCutShort(t *testing.T) {
 	size := int(js.Conn().MaxPayload())
 	publish(t, js, make([]byte, size-100), "Some", "header")
 	require.NoError(t, q.Put(t.Context(), ofProcess(0, 1, 7)))
-	require.NoError(t, take(t, q).Settle(1, 0))
+	require.NoError(t, take(t, q).Settle(queue.Outcome{Exported: 1}))
 	awaitEmpty(t, q)
 	dead, err := js.Stream(t.Context(), "ASYNCMETRIC_DEAD")
 	require.NoError(t, err)
@@ -147,7 +148,7 @@ func TestManyLettersWithoutAStreamForThemHoldUpNothing(t *testing.T) {
 		publish(t, js, []byte("garbage"))
 	}
 	require.NoError(t, q.Put(t.Context(), ofProcess(0, 1, 7)))
-	require.NoError(t, take(t, q).Settle(1, 0))
+	require.NoError(t, take(t, q).Settle(queue.Outcome{Exported: 1}))
 	awaitEmpty(t, q)
 	assert.Equal(t, uint64(window), deadLetters(t, js), "it was made again")
 }
@@ -159,7 +160,7 @@ func TestAForgedPinDoesNotStopAPartition(t *testing.T) {
 	require.NoError(t, err)
 	for i := range 3 {
 		publish(t, js, p.records[0].data, headerPin, fmt.Sprint("forged", i))
-		require.NoError(t, take(t, q).Settle(3, 0))
+		require.NoError(t, take(t, q).Settle(queue.Outcome{Exported: 3}))
 	}
 }
 

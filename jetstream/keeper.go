@@ -45,7 +45,7 @@ func (q *Queue) watch() {
 			return
 		case <-tick.C:
 			q.reconcile(q.ctx, q.isOverdue)
-			q.announce()
+			q.tell()
 		}
 	}
 }
@@ -147,7 +147,7 @@ func (q *Queue) forget(created time.Time) {
 		l.letGo(p)
 		l.parts[p].flying = nil // has nothing to do with the new stream
 	}
-	q.drop(func(e *entry) bool { return e.state == stored }, queue.ReasonCorrupt, ErrLost)
+	q.drop(q.collect(func(e *entry) bool { return e.state == stored }), queue.ReasonCorrupt, ErrLost)
 	l.base, l.gone = max(highest, l.base+1), 0 // what is of the one before can be told
 	clear(l.early)
 	clear(l.unacked)
@@ -157,16 +157,27 @@ func (q *Queue) forget(created time.Time) {
 	q.signal()
 }
 
-// drop ends the entries that satisfy which. The caller holds the lock.
-func (q *Queue) drop(which func(*entry) bool, reason queue.DropReason, err error) {
-	points := 0
-	for _, e := range q.collect(which) {
-		points += e.points
-		q.ledger.end(e, 0, e.points)
+// drop ends entries that count, given in the order of their positions. The
+// caller holds the lock.
+func (q *Queue) drop(entries []*entry, reason queue.DropReason, err error) {
+	if len(entries) == 0 {
+		return
 	}
-	if points > 0 {
-		q.noteDrop(points, reason, err)
+	d := queue.Drop{Position: entries[0].position, Reason: reason, Err: q.config.inStream(err)}
+	for _, e := range entries {
+		d.Points += e.points
+		q.ledger.end(e, queue.Outcome{Dropped: e.points})
 	}
+	q.notices.Dropped(d)
+	q.signal()
+}
+
+// refuse counts points that were accepted, and dropped before they were queued.
+// The caller holds the lock.
+func (q *Queue) refuse(d queue.Drop) {
+	q.ledger.stats.Accepted += uint64(d.Points)
+	q.ledger.stats.Dropped += uint64(d.Points)
+	q.notices.Dropped(d)
 }
 
 // collect returns the entries that count and satisfy which. The caller holds

@@ -22,10 +22,8 @@ type ledger struct {
 	acked   [2]map[uint64]time.Time // what was acknowledged lately, and before that: it may be on its way once more
 	gone    uint64                  // own messages before this position that are not known have ended
 
-	stats    queue.Stats // but for Oldest and Capacity
-	waiting  int         // entries that are stored or held, and count
-	barriers []*barrier
-	closed   bool
+	stats   queue.Stats // but for Oldest, First and Last
+	waiting int         // entries that are stored or held, and count
 }
 
 // A part is what this Queue has of a partition.
@@ -106,6 +104,7 @@ func byPosition(e *entry, position uint64) int { return cmp.Compare(e.position, 
 
 // enlist makes an entry count.
 func (l *ledger) enlist(e *entry) {
+	e.counted = true
 	i, _ := slices.BinarySearchFunc(l.line, e.position, byPosition)
 	l.line = slices.Insert(l.line, i, e)
 	l.stats.Accepted += uint64(e.points)
@@ -130,7 +129,7 @@ func (l *ledger) head(now time.Time) (oldest *entry, lapsed int) {
 	for i := range l.parts {
 		p := &l.parts[i]
 		switch {
-		case len(p.held) == 0 || !p.clear:
+		case len(p.held) == 0 || !p.clear && !p.held[0].returned:
 		case p.hasLapsed(now):
 			lapsed = i
 		case oldest == nil || p.held[0].position < oldest.position:
@@ -142,26 +141,42 @@ func (l *ledger) head(now time.Time) (oldest *entry, lapsed int) {
 
 // take makes an entry that is held one in flight.
 func (l *ledger) take(e *entry) {
-	if !e.own {
+	if !e.counted {
 		l.enlist(e)
 	}
 	p := &l.parts[e.partition]
 	p.held[0] = nil
 	p.held = p.held[1:]
 	p.flying = append(p.flying, e)
-	e.state = inFlight
+	e.state, e.returned = inFlight, false
 	l.waiting--
 	l.stats.InFlight += e.points
 }
 
+// takeBack replaces an entry in flight, which ends, by one that is held. What is
+// older has ended, or is in flight here, so it may be handed out again even if
+// others may have something of the partition.
+func (l *ledger) takeBack(e *entry) {
+	again := *e
+	again.returned = true
+	e.state = ended
+	l.parts[e.partition].remove(e)
+	l.hold(&again)
+	if i, ok := slices.BinarySearchFunc(l.line, e.position, byPosition); ok {
+		l.line[i] = &again
+	}
+	l.waiting++
+	l.stats.InFlight -= e.points
+}
+
 // letGo forgets what is held of a partition and returns where to give it back.
-// The own entries are in the stream still.
+// The entries that count are in the stream still.
 func (l *ledger) letGo(partition int) (replies []string) {
 	p := &l.parts[partition]
 	for _, e := range slices.Concat(p.held, p.bad) {
 		replies = append(replies, e.reply)
-		if e.own {
-			e.state, e.data, e.collection = stored, nil, nil
+		if e.counted {
+			e.state, e.data, e.collection, e.returned = stored, nil, nil, false
 		} else {
 			delete(l.known, e.position)
 		}
@@ -185,7 +200,7 @@ func (l *ledger) reject(e *entry, reason error) (missing int) {
 	p.remove(e)
 	p.bad = append(p.bad, e)
 	l.known[e.position] = e
-	e.state, e.reason, e.own = rejected, reason, false
+	e.state, e.reason = rejected, reason
 	e.points = e.from.points
 	return l.see(e)
 }
@@ -221,23 +236,22 @@ func (l *ledger) see(e *entry) (missing int) {
 }
 
 // end ends an entry that counts.
-func (l *ledger) end(e *entry, exported, dropped int) {
+func (l *ledger) end(e *entry, o queue.Outcome) {
 	if e.state == inFlight {
 		l.stats.InFlight -= e.points
 	} else {
 		l.waiting--
 	}
 	l.parts[e.partition].remove(e)
-	e.state = ended
+	e.state, e.counted = ended, false
 	delete(l.known, e.position)
-	l.stats.Exported += uint64(exported)
-	l.stats.Dropped += uint64(dropped)
+	l.stats.Exported += uint64(o.Exported)
+	l.stats.Dropped += uint64(o.Dropped)
 	l.stats.Queued -= e.points
 	l.stats.Collections--
 	if i, ok := slices.BinarySearchFunc(l.line, e.position, byPosition); ok {
 		l.line = slices.Delete(l.line, i, i+1)
 	}
-	l.passBarriers()
 }
 
 // maxUnacked is how many ends are remembered whose acknowledgement was not
@@ -281,18 +295,4 @@ func (l *ledger) hasEnded(position uint64) (stored time.Time, ok bool) {
 		}
 	}
 	return time.Time{}, false
-}
-
-// oldest returns the oldest entry that counts, nil if there is none.
-func (l *ledger) oldest() *entry {
-	if len(l.line) == 0 {
-		return nil
-	}
-	return l.line[0]
-}
-
-// refuse counts points that were put, and dropped.
-func (l *ledger) refuse(points int) {
-	l.stats.Accepted += uint64(points)
-	l.stats.Dropped += uint64(points)
 }

@@ -54,11 +54,14 @@ func TestWhatIsMissingIsCountedOnlyWithoutATakeover(t *testing.T) {
 func TestTheOldestIsTold(t *testing.T) {
 	now := time.Now()
 	l := newLedger(1)
-	for i, age := range []time.Duration{1, 3, 2} {
-		l.enlist(&entry{position: uint64(i + 1), accepted: now.Add(-age)})
+	for _, position := range []uint64{7, 5, 6} {
+		l.enlist(&entry{position: position, accepted: now.Add(time.Duration(position))})
 	}
 	q := &Queue{ledger: l}
-	assert.Equal(t, now.Add(-3), q.Stats().Oldest)
+	assert.Equal(t, now.Add(5), q.Stats().Oldest)
+	assert.Equal(t, uint64(5), q.Stats().First)
+	q.notices.Dropped(queue.Drop{Points: 1, Position: 4})
+	assert.Equal(t, uint64(4), q.Stats().First, "the observer has not heard of the drop yet")
 }
 
 func TestANumberThatIsTooLargeIsNotBelieved(t *testing.T) {
@@ -97,7 +100,7 @@ func TestWhatHasEndedLongAgoIsNotHandedOut(t *testing.T) {
 	js := connect(t, startServer(t, nil).ClientURL())
 	q, _ := open(t, js, quick, WithPartitions(1))
 	require.NoError(t, q.Put(t.Context(), ofProcess(0, 3, 1)))
-	require.NoError(t, take(t, q).Settle(3, 0))
+	require.NoError(t, take(t, q).Settle(queue.Outcome{Exported: 3}))
 	q.reconcile(t.Context(), everything)
 	q.age()
 	q.age()
@@ -117,7 +120,7 @@ func TestWhatWasInFlightHasNothingToDoWithANewStream(t *testing.T) {
 	q.mu.Lock()
 	assert.Zero(t, q.ledger.parts[0].inHand())
 	q.mu.Unlock()
-	require.NoError(t, e.Settle(3, 0))
+	require.NoError(t, e.Settle(queue.Outcome{Exported: 3}))
 }
 
 func TestAMessageMayEndBeforePutKnowsOfIt(t *testing.T) {
@@ -127,8 +130,8 @@ func TestAMessageMayEndBeforePutKnowsOfIt(t *testing.T) {
 	require.NoError(t, err)
 	err = q.publisher.send(t.Context(), p, func(r record, a ack) {
 		e := take(t, q) // before Put knows that it is stored
-		assert.Equal(t, e.Position(), q.Last())
-		require.NoError(t, e.Settle(3, 0))
+		assert.Equal(t, e.Position(), q.Stats().Last)
+		require.NoError(t, e.Settle(queue.Outcome{Exported: 3}))
 		q.stored(r, a)
 	})
 	require.NoError(t, err)
@@ -140,7 +143,7 @@ func TestWhatWaitsForASecondIsOverdue(t *testing.T) {
 	js := connect(t, startServer(t, nil).ClientURL())
 	q, _ := open(t, js, PublishOnly(), WithPartitions(1))
 	q.mu.Lock()
-	q.ledger.enlist(&entry{queue: q, position: 1, own: true, accepted: time.Now().Add(-1100 * time.Millisecond)})
+	q.ledger.enlist(&entry{queue: q, position: 1, accepted: time.Now().Add(-1100 * time.Millisecond)})
 	q.mu.Unlock()
 	assert.True(t, q.isOverdue(nil))
 }
@@ -169,7 +172,7 @@ func TestWhatEndsTheQueueIsSignalled(t *testing.T) {
 		t.Error("nobody is told that the stream is another one")
 	}
 	q2, _ := open(t, js, PublishOnly())
-	require.NoError(t, q2.beginPut(t.Context()))
+	require.NoError(t, q2.beginPut())
 	q2.Seal()
 	drain(q2)
 	q2.endPut()
@@ -183,28 +186,13 @@ func TestWhatEndsTheQueueIsSignalled(t *testing.T) {
 func TestTakeWaitsForAPutThatBeganBeforeSeal(t *testing.T) {
 	js := connect(t, startServer(t, nil).ClientURL())
 	q, _ := open(t, js, PublishOnly())
-	require.NoError(t, q.beginPut(t.Context()))
+	require.NoError(t, q.beginPut())
 	q.Seal()
-	_, err := q.Take(t.Context(), nil)
+	_, err := q.Take(t.Context(), queue.Limit{})
 	require.ErrorIs(t, err, queue.ErrEmpty)
 	q.endPut()
-	_, err = q.Take(t.Context(), nil)
+	_, err = q.Take(t.Context(), queue.Limit{})
 	require.ErrorIs(t, err, queue.ErrClosed)
-}
-
-func TestNoticesAreKeptInBounds(t *testing.T) {
-	q := new(Queue)
-	for range maxNotices + 5 {
-		q.noteDrop(1, queue.ReasonOverflow, nil)
-		q.fail(queue.ErrEmpty)
-	}
-	o := new(told)
-	q.Observe(o.observer())
-	assert.Equal(t, maxNotices+5, o.dropped()[queue.ReasonOverflow])
-	assert.ErrorContains(t, o.failures(), "37 more errors")
-	before := len(o.failed)
-	q.announce()
-	assert.Len(t, o.failed, before)
 }
 
 func TestTheBacklogIsTold(t *testing.T) {
@@ -220,8 +208,8 @@ func TestTheBacklogIsTold(t *testing.T) {
 	e := take(t, q)
 	require.NoError(t, q.Put(t.Context(), ofProcess(0, 3, 1)))
 	assert.Equal(t, e.Accepted(), q.Stats().Oldest)
-	require.NoError(t, e.Settle(3, 0))
-	require.NoError(t, take(t, q).Settle(3, 0))
+	require.NoError(t, e.Settle(queue.Outcome{Exported: 3}))
+	require.NoError(t, take(t, q).Settle(queue.Outcome{Exported: 3}))
 	b, err = q.Backlog(t.Context())
 	require.NoError(t, err)
 	assert.Zero(t, b.Oldest)

@@ -23,13 +23,13 @@ func TestWithoutAServerEveryCallEnds(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	require.ErrorIs(t, q.Put(ctx, ofProcess(0, 1, 3)), context.DeadlineExceeded)
-	require.Error(t, e.Settle(1, 0), "nobody confirms it")
+	require.Error(t, e.Settle(queue.Outcome{Exported: 1}), "nobody confirms it")
 	requireConserved(t, q)
 	require.Zero(t, q.Stats().InFlight, "it has ended nevertheless")
 	require.NoError(t, q.Close())
-	_, err := q.Take(t.Context(), nil)
+	_, err := q.Take(t.Context(), queue.Limit{})
 	require.ErrorIs(t, err, queue.ErrClosed)
-	require.ErrorIs(t, q.Wait(t.Context(), q.Last()), queue.ErrClosed)
+	require.ErrorIs(t, q.Start(new(told).observer()), queue.ErrInUse)
 }
 
 func TestARestartOfTheServerLosesNothing(t *testing.T) {
@@ -108,12 +108,12 @@ func TestARelayNoticesThatTheServerOfItsStreamIsGone(t *testing.T) {
 	q, _ := open(t, connect(t, fmt.Sprintf("nats://127.0.0.1:%d", c.options[other].Port)), quick)
 	inFlight := take(t, q)
 	awaitInHand(t, q, n)
-	c.restart(t, doomed, 3*time.Second) // longer than it may count on what it has
-	_ = inFlight.Settle(3, 0)           // may not be confirmed
+	c.restart(t, doomed, 3*time.Second)             // longer than it may count on what it has
+	_ = inFlight.Settle(queue.Outcome{Exported: 3}) // may not be confirmed
 	for i := range uint64(n - 1) {
 		e := take(t, q)
 		require.Equal(t, i+2, e.Position())
-		require.NoError(t, e.Settle(3, 0))
+		require.NoError(t, e.Settle(queue.Outcome{Exported: 3}))
 	}
 }
 

@@ -36,8 +36,13 @@ const (
 type publisher struct {
 	js     natsjs.JetStream
 	config *config
-	id     string                   // of the producer, the first part of all message ids
-	tells  bool                     // its messages say what came before
+	id     string // of the producer, the first part of all message ids
+	tells  bool   // its messages say what came before
+
+	// repeats says that the caller of send sends a parcel again if the stream has
+	// acknowledged only a part of it.
+	repeats bool
+
 	follow func(*natsjs.StreamInfo) // called when the stream has been found, without a lock
 	sealed <-chan struct{}          // if closed, nothing is repeated; nil: never
 
@@ -51,7 +56,7 @@ type publisher struct {
 }
 
 func newPublisher(js natsjs.JetStream, c *config) *publisher {
-	return &publisher{js: js, config: c, id: nuid.Next(), tells: true, finding: make(chan struct{}, 1)}
+	return &publisher{js: js, config: c, id: nuid.Next(), tells: true, repeats: true, finding: make(chan struct{}, 1)}
 }
 
 // find makes sure that the stream has been found; while no server answers it
@@ -175,7 +180,6 @@ type ack struct {
 	partition int
 	sequence  uint64
 	id        string
-	again     bool // it was told of in an earlier call
 }
 
 // send publishes what is in a parcel, and calls stored for each record that the
@@ -192,8 +196,10 @@ func (p *publisher) send(ctx context.Context, parcel *parcel, stored func(record
 		id, counted := l.identify(p.id, r.data)
 		answer, err := p.publish(ctx, l, r, id)
 		if err != nil {
-			for i, id := range ids {
-				l.doubt(id, parcel.records[i].data, true)
+			if p.repeats {
+				for i, id := range ids {
+					l.doubt(id, parcel.records[i].data, true)
+				}
 			}
 			return p.failed(ctx, err)
 		}
@@ -207,7 +213,7 @@ func (p *publisher) send(ctx context.Context, parcel *parcel, stored func(record
 		if !counted {
 			l.stored += uint64(r.points)
 		}
-		stored(r, ack{partition: l.partition, sequence: answer.Sequence, id: id, again: counted})
+		stored(r, ack{partition: l.partition, sequence: answer.Sequence, id: id})
 	}
 	return nil
 }
@@ -249,11 +255,14 @@ func (p *publisher) publish(ctx context.Context, l *lane, r record, id string) (
 			return ack, nil
 		}
 		l.doubt(id, r.data, false)
-		if isFull(err) || !isPassing(err) || errors.Is(err, ErrPermission) {
+		if isFull(err) || !isPassing(err) && ctx.Err() == nil || errors.Is(err, ErrPermission) {
 			return nil, err
 		}
 		if ended := p.sleep(ctx, pause); ended != nil {
-			return nil, fmt.Errorf("%w: %w", ended, err)
+			if !errors.Is(err, ended) {
+				err = fmt.Errorf("%w: %w", ended, err)
+			}
+			return nil, fmt.Errorf("the stream may have stored it: %w", err)
 		}
 		if errors.Is(err, nats.ErrNoResponders) || errors.Is(err, natsjs.ErrNoStreamResponse) {
 			if err := p.findAgain(ctx); err != nil && !isPassing(err) {

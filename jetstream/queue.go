@@ -26,6 +26,7 @@ import (
 type Queue struct {
 	js        natsjs.JetStream
 	config    config
+	info      queue.Info
 	publisher *publisher
 	ready     chan struct{} // capacity 1
 
@@ -43,9 +44,8 @@ type Queue struct {
 	putting  int           // calls of Put under way
 	sealed   bool
 
-	observed *queue.Observer // nil until Observe
-	notices  []notice        // what the observer has not been told of
-	untold   int             // errors that there was no room for
+	closed  bool // readers and leases have ended
+	notices queue.Notices
 }
 
 var _ queue.Queue = (*Queue)(nil)
@@ -74,7 +74,9 @@ func Open(ctx context.Context, js natsjs.JetStream, opts ...Option) (*Queue, err
 	}
 	info := q.publisher.found().CachedInfo()
 	q.created, q.discards = info.Created, overflowOf(info) == queue.DropOldest
+	q.info = queue.Info{Durable: true, MaxBytes: max(info.Config.MaxBytes, 0), Overflow: overflowOf(info)}
 	q.publisher.follow, q.publisher.tells, q.publisher.sealed = q.follow, c.publishOnly, q.sealing
+	q.publisher.repeats = false
 	q.ledger = newLedger(q.publisher.partitions())
 	q.ctx, q.cancel = context.WithCancel(context.Background())
 	if c.publishOnly {
@@ -101,18 +103,52 @@ func Open(ctx context.Context, js natsjs.JetStream, opts ...Option) (*Queue, err
 	return q, nil
 }
 
-// Observe implements [queue.Queue].
-func (q *Queue) Observe(o queue.Observer) {
+// Start implements [queue.Queue]. The goroutines run since [Open]: what they
+// receive before Start waits for Take.
+func (q *Queue) Start(o queue.Observer) error {
+	if err := q.start(o); err != nil {
+		return err
+	}
+	q.tell()
+	return nil
+}
+
+func (q *Queue) start(o queue.Observer) error {
 	q.mu.Lock()
-	q.observed = &o
+	defer q.mu.Unlock()
+	switch {
+	case q.notices.Started():
+		return queue.ErrInUse
+	case q.ctx.Err() != nil:
+		return queue.ErrClosed
+	}
+	q.notices.Start(o)
+	return nil
+}
+
+// tell tells the observer what it has not heard yet. The caller does not hold
+// the lock.
+func (q *Queue) tell() {
+	if q.notices.Tell(&q.mu) {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.signal()
+	}
+}
+
+// fail tells the observer of an error. The caller does not hold the lock.
+func (q *Queue) fail(err error) {
+	q.mu.Lock()
+	q.notices.Failed(q.config.inStream(err))
 	q.mu.Unlock()
-	q.announce()
+	q.tell()
 }
 
 // Ready implements [queue.Queue].
 func (q *Queue) Ready() <-chan struct{} { return q.ready }
 
-// signal says that there may be something to take. The caller holds the lock.
+// signal says that there may be something to take, or that the oldest entry is
+// another one. The caller holds the lock.
 func (q *Queue) signal() {
 	close(q.arrival)
 	q.arrival = make(chan struct{})
@@ -122,36 +158,24 @@ func (q *Queue) signal() {
 	}
 }
 
-// Last implements [queue.Queue]: it is the position of the newest collection
-// that this Queue has put.
-func (q *Queue) Last() uint64 {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.ledger.last
-}
-
 // Stats implements [queue.Queue]. It is about what this Queue has put and
-// taken; see the package documentation. Capacity is 0: the bound is in bytes.
+// taken; see the package documentation. Last is the position of the newest
+// collection that this Queue has put.
 func (q *Queue) Stats() queue.Stats {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	s := q.ledger.stats
-	if e := q.ledger.oldest(); e != nil {
-		s.Oldest = e.accepted
-		for _, e := range q.ledger.line {
-			if e.accepted.Before(s.Oldest) {
-				s.Oldest = e.accepted
-			}
-			if e.own {
-				break // those behind it were put later, or just taken
-			}
-		}
+	if len(q.ledger.line) > 0 {
+		oldest := q.ledger.line[0]
+		s.Oldest, s.First = oldest.accepted, oldest.position
 	}
+	s.First, s.Last = q.notices.First(s.First), q.ledger.last
 	return s
 }
 
-// Durable implements [queue.Queue]: it is.
-func (q *Queue) Durable() bool { return true }
+// Info implements [queue.Queue]. It is about the stream as it was when the queue
+// was opened. The bound is in bytes, and is that of the stream.
+func (q *Queue) Info() queue.Info { return q.info }
 
 // Seal implements [queue.Queue].
 func (q *Queue) Seal() {
@@ -172,35 +196,34 @@ func (q *Queue) hasDone() bool {
 	return q.sealed && q.putting == 0 && q.ledger.waiting == 0
 }
 
-// Close implements [queue.Queue]. What has been received and not settled is
-// given back to the stream, in flight included, for another relay to deliver. It
-// waits for the goroutines, which takes no longer than a few requests to a server
-// that answers, and a few seconds if none does.
+// Close implements [queue.Queue]. What has been received and waits is given back
+// to the stream, for another relay to deliver. What is in flight stays this
+// relay's until it is settled or returned, or until its time is over. Close waits
+// for the goroutines, which takes no longer than a few requests to a server that
+// answers, and a few seconds if none does.
 func (q *Queue) Close() error {
 	q.closing.Do(func() {
 		q.Seal()
 		q.cancel()
 		q.running.Wait()
-		q.giveBack()
-		q.announce()
+		q.nak(q.endTaking())
+		q.tell()
 	})
 	return nil
 }
 
-// giveBack returns what is in flight, and ends the calls of Wait.
-func (q *Queue) giveBack() {
+// endTaking lets go of what is still held, where no reader has: what was returned
+// of a partition that another relay delivers now. It returns where to give it
+// back.
+func (q *Queue) endTaking() (replies []string) {
 	q.mu.Lock()
-	q.ledger.closed = true
-	q.ledger.passBarriers()
-	q.signal()
-	var replies []string
-	for _, p := range q.ledger.parts {
-		for _, e := range p.flying {
-			replies = append(replies, e.reply)
-		}
+	defer q.mu.Unlock()
+	q.closed = true
+	for p := range q.ledger.parts {
+		replies = append(replies, q.ledger.letGo(p)...)
 	}
-	q.mu.Unlock()
-	q.nak(replies)
+	q.signal()
+	return replies
 }
 
 // nak gives messages back. That nobody confirms it does no harm: their time

@@ -10,6 +10,8 @@ import (
 	"github.com/nats-io/nuid"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/asyncmetric/asyncmetric/queue"
 )
 
 // aReader returns a reader of partition 0 that nobody runs, and a message that somebody else has got.
@@ -125,7 +127,7 @@ func TestALostPinIsNoTrouble(t *testing.T) {
 	app := newExporter(t, js)
 	for i := range 3 {
 		handOver(t, app, 1, i, 1)
-		require.NoError(t, take(t, q).Settle(3, 0))
+		require.NoError(t, take(t, q).Settle(queue.Outcome{Exported: 3}))
 		require.NoError(t, q.publisher.found().UnpinConsumer(t.Context(), consumerName(0), group))
 	}
 	assert.NoError(t, o.failures())

@@ -140,7 +140,7 @@ func (q *Queue) enter(e *entry) (bool, error) {
 // claim makes a message that this Queue has put an own one, where Put does not
 // know yet that it is stored. The caller holds the lock.
 func (q *Queue) claim(e *entry) {
-	e.own, e.points = true, e.from.points
+	e.points = e.from.points
 	q.ledger.early[e.position] = struct{}{}
 	q.ledger.last = max(q.ledger.last, e.position)
 	q.ledger.enlist(e)

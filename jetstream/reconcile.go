@@ -40,12 +40,12 @@ func (q *Queue) isDiscarding(info *natsjs.StreamInfo) bool {
 	return len(q.collect(q.removed(info))) > 0
 }
 
-// removed returns what tells whether an own entry that has not been taken has
-// been removed from the stream.
+// removed returns what reports whether an entry that counts, and is not in
+// flight, has been removed from the stream.
 func (q *Queue) removed(info *natsjs.StreamInfo) func(*entry) bool {
 	first := q.ledger.base + info.State.FirstSeq
 	return func(e *entry) bool {
-		return e.own && (e.state == stored || e.state == held) && e.position < first
+		return (e.state == stored || e.state == held) && e.position < first
 	}
 }
 
@@ -74,15 +74,15 @@ func (q *Queue) reconcile(ctx context.Context, needed func(*natsjs.StreamInfo) b
 	now := time.Now()
 	elsewhere := q.collect(func(e *entry) bool {
 		waits := e.state == stored || e.state == held && !e.lease.After(now)
-		return e.own && waits && e.position <= q.ledger.base+floors[e.partition]
+		return waits && e.position <= q.ledger.base+floors[e.partition]
 	})
 	for _, e := range elsewhere {
-		q.ledger.end(e, e.points, 0)
+		q.ledger.end(e, queue.Outcome{Exported: e.points})
 	}
-	q.dropRemoved(info)
-	if q.sealed {
+	if len(elsewhere) > 0 {
 		q.signal()
 	}
+	q.dropRemoved(info)
 }
 
 // dropRemoved drops what is not in the stream any more. The caller holds the
@@ -91,10 +91,10 @@ func (q *Queue) dropRemoved(info *natsjs.StreamInfo) {
 	removed := q.removed(info)
 	if age := info.Config.MaxAge; age > 0 {
 		before := time.Now().Add(-age)
-		q.drop(func(e *entry) bool { return removed(e) && e.accepted.Before(before) },
+		q.drop(q.collect(func(e *entry) bool { return removed(e) && e.accepted.Before(before) }),
 			queue.ReasonAge, fmt.Errorf("%w: it is older than %v", ErrDiscarded, age))
 	}
-	q.drop(removed, queue.ReasonOverflow, errOverflow)
+	q.drop(q.collect(removed), queue.ReasonOverflow, errOverflow)
 	q.ledger.gone = max(q.ledger.gone, q.ledger.base+info.State.FirstSeq)
 }
 

@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/asyncmetric/asyncmetric"
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
 	"github.com/asyncmetric/asyncmetric/queue"
 )
@@ -47,13 +46,13 @@ func TestDeliveryGoesOnWhereAStreamInMemoryWasLost(t *testing.T) {
 	q, _ := open(t, connect(t, s.url()), opts...)
 	app := newExporter(t, connect(t, s.url()), opts...)
 	handOver(t, app, 1, 0, 1)
-	require.NoError(t, take(t, q).Settle(3, 0))
+	require.NoError(t, take(t, q).Settle(queue.Outcome{Exported: 3}))
 	s.restart(t)
 	handOver(t, app, 1, 1, 3)
 	for i := range int64(3) {
 		e := take(t, q)
 		assert.Equal(t, i+1, metrictest.Value(e.Collection()))
-		require.NoError(t, e.Settle(3, 0))
+		require.NoError(t, e.Settle(queue.Outcome{Exported: 3}))
 	}
 }
 
@@ -72,9 +71,9 @@ func TestWhatHasTheNumberOfALostMessageIsDelivered(t *testing.T) {
 		e := take(t, q)
 		assert.Equal(t, 100+i, metrictest.Value(e.Collection()))
 		if i == 1 {
-			require.NoError(t, slow.Settle(3, 0))
+			require.NoError(t, slow.Settle(queue.Outcome{Exported: 3}))
 		}
-		require.NoError(t, e.Settle(3, 0))
+		require.NoError(t, e.Settle(queue.Outcome{Exported: 3}))
 	}
 	requireConserved(t, q)
 }
@@ -86,7 +85,7 @@ func TestAStreamThatLostItsTailIsDelivered(t *testing.T) {
 	q, o := open(t, connect(t, s.url()), quick, WithPartitions(1))
 	app := newExporter(t, connect(t, s.url()))
 	handOver(t, app, 1, 0, 1)
-	require.NoError(t, take(t, q).Settle(3, 0))
+	require.NoError(t, take(t, q).Settle(queue.Outcome{Exported: 3}))
 	stopServer(s.server)
 	require.NoError(t, os.CopyFS(saved, os.DirFS(dir)))
 	s.server = startServer(t, s.options)
@@ -100,8 +99,8 @@ func TestAStreamThatLostItsTailIsDelivered(t *testing.T) {
 	handOver(t, app, 1, 1, 1)
 	e := take(t, q)
 	require.Equal(t, int64(1), metrictest.Value(e.Collection()))
-	require.NoError(t, e.Settle(3, 0))
-	require.NoError(t, q.Wait(waiting(t), q.Last()))
+	require.NoError(t, e.Settle(queue.Outcome{Exported: 3}))
+	awaitPassed(t, q)
 	assert.Equal(t, map[queue.DropReason]int{queue.ReasonCorrupt: 6}, o.dropped())
 	requireConserved(t, q)
 }
@@ -112,7 +111,7 @@ func TestWhatWasBeforeHidesNothingInAStreamThatWasMadeAgain(t *testing.T) {
 	q, _ := open(t, js, quick, WithPartitions(1))
 	handOver(t, newExporter(t, js), 1, 0, n)
 	for range n {
-		require.NoError(t, take(t, q).Settle(3, 0))
+		require.NoError(t, take(t, q).Settle(queue.Outcome{Exported: 3}))
 	}
 	all := func(*natsjs.StreamInfo) bool { return true }
 	q.reconcile(t.Context(), all) // all before n+1 has ended
@@ -129,7 +128,7 @@ func TestWhatWasBeforeHidesNothingInAStreamThatWasMadeAgain(t *testing.T) {
 	})
 	require.NoError(t, err)
 	assert.Equal(t, int64(777), metrictest.Value(e.Collection()))
-	require.NoError(t, e.Settle(3, 0))
+	require.NoError(t, e.Settle(queue.Outcome{Exported: 3}))
 	q.reconcile(t.Context(), all)
 	requireConserved(t, q)
 	assert.Equal(t, uint64(3*(n+1)), q.Stats().Exported)
@@ -140,14 +139,14 @@ func TestAPutIntoAStreamThatWasMadeAgainCountsOnce(t *testing.T) {
 	q, o := open(t, js, quick, WithPartitions(1))
 	for i := range int64(3) {
 		require.NoError(t, q.Put(t.Context(), ofProcess(0, 3, i)))
-		require.NoError(t, take(t, q).Settle(3, 0))
+		require.NoError(t, take(t, q).Settle(queue.Outcome{Exported: 3}))
 	}
 	require.NoError(t, js.DeleteStream(t.Context(), "ASYNCMETRIC"))
 	require.NoError(t, newExporter(t, js, WithPartitions(1)).publisher.find(t.Context()))
 	require.NoError(t, q.Put(t.Context(), ofProcess(0, 3, 77)))
 	e := take(t, q)
 	assert.Equal(t, int64(77), metrictest.Value(e.Collection()))
-	require.NoError(t, e.Settle(3, 0))
+	require.NoError(t, e.Settle(queue.Outcome{Exported: 3}))
 	assert.Equal(t, uint64(12), q.Stats().Exported)
 	assert.Equal(t, uint64(12), q.Stats().Accepted)
 	assert.Empty(t, o.dropped())
@@ -161,7 +160,7 @@ func TestAStreamIsMadeAgainWithAsManyPartitions(t *testing.T) {
 	require.NoError(t, js.DeleteStream(t.Context(), "ASYNCMETRIC"))
 	handOver(t, app, 10, 1, 1)
 	for range 10 {
-		require.NoError(t, take(t, q).Settle(3, 0))
+		require.NoError(t, take(t, q).Settle(queue.Outcome{Exported: 3}))
 	}
 	s, err := js.Stream(t.Context(), "ASYNCMETRIC")
 	require.NoError(t, err)
@@ -179,8 +178,7 @@ func TestAStreamThatChangedItsPartitionsIsRefused(t *testing.T) {
 		if err := app.Export(t.Context(), ofProcess(p, 3, 1)); err != nil {
 			refused++
 			require.ErrorIs(t, err, ErrMismatch)
-			retry, _ := asyncmetric.DefaultClassify(err)
-			assert.True(t, retry, "somebody may mend it")
+			assert.True(t, isRetried(err), "somebody may mend it")
 		} else {
 			require.Zero(t, refused, "what is refused once is refused always")
 		}

@@ -20,8 +20,8 @@ func TestNothingIsHandedOutBehindAnEndThatIsNotAcknowledged(t *testing.T) {
 	awaitInHand(t, q, 10)
 	e := take(t, q)
 	stopServer(s)
-	require.Error(t, e.Settle(3, 0))
-	_, err := q.Take(t.Context(), nil)
+	require.Error(t, e.Settle(queue.Outcome{Exported: 3}))
+	_, err := q.Take(t.Context(), queue.Limit{})
 	require.ErrorIs(t, err, queue.ErrEmpty)
 }
 
@@ -34,13 +34,13 @@ func TestAnEndThatIsNotAcknowledgedIsNotDeliveredAgain(t *testing.T) {
 	e := take(t, q)
 	line.cut()
 	ended := make(chan error, 1)
-	go func() { ended <- e.Settle(3, 0) }()
+	go func() { ended <- e.Settle(queue.Outcome{Exported: 3}) }()
 	require.Error(t, <-ended, "nobody confirms it")
 	line.mend()
 	for i := range int64(2) {
 		e := take(t, q)
 		require.Equal(t, i+1, metrictest.Value(e.Collection()))
-		require.NoError(t, e.Settle(3, 0))
+		require.NoError(t, e.Settle(queue.Outcome{Exported: 3}))
 	}
 	awaitEmpty(t, q)
 	assert.Equal(t, uint64(9), q.Stats().Exported)
@@ -76,12 +76,12 @@ func TestWhatHasEndedTakesNoMemoryBehindWhatWaits(t *testing.T) {
 	slow := take(t, q)
 	for i := range 100 {
 		require.NoError(t, app.Export(t.Context(), ofProcess(processes[1], 3, int64(i))))
-		require.NoError(t, take(t, q).Settle(3, 0))
+		require.NoError(t, take(t, q).Settle(queue.Outcome{Exported: 3}))
 	}
 	q.mu.Lock()
 	assert.Len(t, q.ledger.line, 1)
 	q.mu.Unlock()
-	require.NoError(t, slow.Settle(3, 0))
+	require.NoError(t, slow.Settle(queue.Outcome{Exported: 3}))
 	requireConserved(t, q)
 }
 
@@ -96,7 +96,7 @@ func TestAnIdleRelayThatLeavesHoldsUpNobody(t *testing.T) {
 	require.NoError(t, idle.Close())
 	handOver(t, newExporter(t, connect(t, url)), 1, 0, 1)
 	next, _ := open(t, connect(t, url), long)
-	require.NoError(t, take(t, next).Settle(3, 0))
+	require.NoError(t, take(t, next).Settle(queue.Outcome{Exported: 3}))
 }
 
 func TestWhatIsInHandIsBounded(t *testing.T) {
@@ -117,7 +117,7 @@ func TestWhatIsInHandIsBounded(t *testing.T) {
 		}
 		q.mu.Unlock()
 		largest, size = max(largest, inHand), max(size, e.(*entry).size)
-		require.NoError(t, e.Settle(200, 0))
+		require.NoError(t, e.Settle(queue.Outcome{Exported: 200}))
 	}
 	assert.LessOrEqual(t, largest, bound+size)
 	assert.Greater(t, largest, bound/2, "and it is used")
@@ -128,7 +128,7 @@ func TestWhatComesAgainAfterItsEndIsNotDelivered(t *testing.T) {
 	q, _ := open(t, js, quick, WithPartitions(1))
 	handOver(t, newExporter(t, js), 1, 0, 1)
 	e := take(t, q).(*entry)
-	require.NoError(t, e.Settle(3, 0))
+	require.NoError(t, e.Settle(queue.Outcome{Exported: 3}))
 	again := &entry{queue: q, position: e.position, timestamp: e.timestamp, data: e.data} // it was on its way
 	for range 2 {
 		entered, err := q.enter(again)
@@ -151,7 +151,7 @@ func TestDecodingMayTakeLongerThanALease(t *testing.T) {
 	for sum < n*100_000 {
 		e := take(t, q)
 		sum += e.Points()
-		require.NoError(t, e.Settle(e.Points(), 0))
+		require.NoError(t, e.Settle(queue.Outcome{Exported: e.Points()}))
 	}
 	c, err := q.js.Consumer(t.Context(), "ASYNCMETRIC", consumerName(0))
 	require.NoError(t, err)
@@ -165,11 +165,11 @@ func TestADeadLetterIsNotMissing(t *testing.T) {
 	q, o := open(t, js, quick, WithPartitions(1))
 	app := newExporter(t, connect(t, url))
 	handOver(t, app, 1, 0, 1)
-	require.NoError(t, take(t, q).Settle(3, 0))
+	require.NoError(t, take(t, q).Settle(queue.Outcome{Exported: 3}))
 	l := app.publisher.lanes[0]
 	l.count, l.stored = 2, 6
 	publish(t, js, []byte{9, 9, 9}, natsjs.MsgIDHeader, app.publisher.id+".0.2", header, "3 3") // of a newer release
 	handOver(t, app, 1, 2, 1)
-	require.NoError(t, take(t, q).Settle(3, 0))
+	require.NoError(t, take(t, q).Settle(queue.Outcome{Exported: 3}))
 	assert.Empty(t, o.dropped())
 }

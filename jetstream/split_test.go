@@ -1,10 +1,12 @@
 package jetstream
 
 import (
+	"context"
 	"math/rand/v2"
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	natsjs "github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -66,7 +68,7 @@ func TestACollectionLargerThanThePayloadIsSplit(t *testing.T) {
 	for points := 0; points < 2000; {
 		e := take(t, q)
 		points += e.Points()
-		require.NoError(t, e.Settle(e.Points(), 0))
+		require.NoError(t, e.Settle(queue.Outcome{Exported: e.Points()}))
 	}
 	assert.Equal(t, uint64(2000), q.Stats().Exported)
 
@@ -80,23 +82,18 @@ func TestACollectionLargerThanThePayloadIsSplit(t *testing.T) {
 
 func TestACollectionThatWasSplitAndStoredInPartIsCompleted(t *testing.T) {
 	js := smallPayload(t)
-	q, o := open(t, js, WithMaxBytes(8<<10), PublishOnly())
+	e := newExporter(t, js, WithMaxBytes(8<<10))
 	rm := metrictest.Mixed(2000)
-	require.ErrorIs(t, q.Put(t.Context(), rm), queue.ErrFull)
-	parts := q.Stats()
-	require.Positive(t, parts.Exported, "the first parts")
-	require.Equal(t, map[queue.DropReason]int{queue.ReasonOverflow: 2000 - int(parts.Exported)}, o.dropped())
+	require.ErrorIs(t, e.Export(t.Context(), rm), queue.ErrFull)
 	grow(t, js)
-	require.NoError(t, q.Put(t.Context(), rm))
-	require.Equal(t, uint64(2000), q.Stats().Exported)
-	requireConserved(t, q)
+	require.NoError(t, e.Export(t.Context(), rm))
 
 	relay, _ := open(t, js)
 	points := 0
 	for points < 2000 {
 		e := take(t, relay)
 		points += e.Points()
-		require.NoError(t, e.Settle(e.Points(), 0))
+		require.NoError(t, e.Settle(queue.Outcome{Exported: e.Points()}))
 	}
 	require.Equal(t, 2000, points)
 	backlog, err := relay.Backlog(t.Context())
@@ -121,16 +118,38 @@ func TestNoPartOfManyIsStoredTwice(t *testing.T) {
 	assert.Equal(t, uint64(len(p.records)), s.CachedInfo().State.Msgs)
 }
 
-func TestWhatWasStoredBeforeIsNotDroppedAgain(t *testing.T) {
+func TestAPutOfWhichAPartIsStoredAcceptsTheCollection(t *testing.T) {
 	js := smallPayload(t)
-	q, o := open(t, js, WithMaxBytes(20<<10), WithMemoryStorage(), PublishOnly())
-	rm := incompressible(1000)
-	require.ErrorIs(t, q.Put(t.Context(), rm), queue.ErrFull)
-	stored := int(q.Stats().Exported)
-	require.Positive(t, stored)
-	require.Equal(t, 1000-stored, o.dropped()[queue.ReasonOverflow])
-	require.ErrorIs(t, q.Put(t.Context(), rm), queue.ErrFull)
-	require.Equal(t, 2*(1000-stored), o.dropped()[queue.ReasonOverflow])
+	q, o := open(t, js, WithMaxBytes(20<<10), WithMemoryStorage(), WithPartitions(1))
+	require.NoError(t, q.Put(t.Context(), incompressible(10)))
+	require.NoError(t, q.Put(t.Context(), incompressible(1000)))
+	s := q.Stats()
+	assert.Equal(t, uint64(1010), s.Accepted)
+	assert.Greater(t, s.Queued, 10, "the first parts")
+	assert.Equal(t, map[queue.DropReason]int{queue.ReasonOverflow: 1010 - s.Queued}, o.dropped())
+	require.ErrorIs(t, o.drops[0].Err, queue.ErrFull)
+	assert.Equal(t, uint64(2), o.drops[0].Position)
+	requireConserved(t, q)
+	require.ErrorIs(t, q.Put(t.Context(), incompressible(1000)), queue.ErrFull, "nothing of it is stored")
+	assert.Equal(t, s, q.Stats(), "what is refused is in no counter")
+}
+
+func TestTheRestOfACollectionIsDroppedWhereItsTimeIsOver(t *testing.T) {
+	js := smallPayload(t)
+	q, o := open(t, js, WithPartitions(1), PublishOnly())
+	ctx, cancel := context.WithCancel(t.Context())
+	parts := 0
+	sub, err := js.Conn().Subscribe("asyncmetric.part.0", func(*nats.Msg) {
+		if parts++; parts == 2 { // the first one is acknowledged
+			cancel()
+		}
+	})
+	require.NoError(t, err)
+	defer func() { _ = sub.Unsubscribe() }()
+	require.NoError(t, q.Put(ctx, incompressible(6000)))
+	s := q.Stats()
+	assert.Positive(t, s.Exported)
+	assert.Equal(t, map[queue.DropReason]int{queue.ReasonElapsed: 6000 - int(s.Exported)}, o.dropped())
 	requireConserved(t, q)
 }
 
@@ -159,6 +178,5 @@ func TestALimitOfTheAccountIsAFullStream(t *testing.T) {
 	}}))
 	err := e.Export(t.Context(), ofProcess(0, 3, 2))
 	require.ErrorIs(t, err, queue.ErrFull)
-	retry, _ := asyncmetric.DefaultClassify(err)
-	assert.True(t, retry)
+	assert.True(t, isRetried(err))
 }

@@ -24,7 +24,7 @@ func TestWhatIsTooOldIsDiscardedByTheServer(t *testing.T) {
 		return err == nil && b.Messages == 0
 	}, "it is discarded")
 	q.reconcile(t.Context(), everything)
-	q.announce()
+	q.tell()
 	assert.Equal(t, map[queue.DropReason]int{queue.ReasonAge: 3}, o.dropped())
 	requireConserved(t, q)
 }
@@ -85,7 +85,7 @@ func TestARecordWithoutDataPointsIsDismissed(t *testing.T) {
 	require.NoError(t, q.Put(t.Context(), ofProcess(0, 1, 7)))
 	e := take(t, q)
 	assert.Equal(t, 1, e.Points())
-	require.NoError(t, e.Settle(1, 0))
+	require.NoError(t, e.Settle(queue.Outcome{Exported: 1}))
 	awaitEmpty(t, q)
 	assert.Zero(t, deadLetters(t, js))
 }

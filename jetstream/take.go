@@ -4,10 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"time"
-
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/asyncmetric/asyncmetric/batch"
 	"github.com/asyncmetric/asyncmetric/queue"
@@ -22,12 +19,12 @@ const arrivalTime = 250 * time.Millisecond
 // hands out the entry with the lowest position that has been received. Where
 // there is none it returns [queue.ErrEmpty]; if something waits that this Queue
 // has put, it gives the server a moment to send it, 250 ms at most.
-func (q *Queue) Take(ctx context.Context, want func(*metricdata.ResourceMetrics) bool) (queue.Entry, error) {
-	defer q.announce()
+func (q *Queue) Take(ctx context.Context, limit queue.Limit) (queue.Entry, error) {
+	defer q.tell()
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	e, arrival, err := q.tryTake(want)
+	e, arrival, err := q.tryTake(limit)
 	if arrival == nil {
 		return e, err
 	}
@@ -41,16 +38,16 @@ func (q *Queue) Take(ctx context.Context, want func(*metricdata.ResourceMetrics)
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-		if e, arrival, err = q.tryTake(want); arrival == nil {
+		if e, arrival, err = q.tryTake(limit); arrival == nil {
 			return e, err
 		}
 	}
 }
 
 // tryTake is Take, but returns what to wait for where something has to arrive.
-func (q *Queue) tryTake(want func(*metricdata.ResourceMetrics) bool) (queue.Entry, <-chan struct{}, error) {
+func (q *Queue) tryTake(limit queue.Limit) (queue.Entry, <-chan struct{}, error) {
 	for {
-		taken, next, arrival, err := q.takeDecoded(want)
+		taken, next, arrival, err := q.takeDecoded(limit)
 		switch {
 		case taken != nil:
 			return taken, nil, nil
@@ -63,7 +60,7 @@ func (q *Queue) tryTake(want func(*metricdata.ResourceMetrics) bool) (queue.Entr
 
 // takeDecoded takes the next entry. If it is not decoded yet, which takes time, it
 // returns it as next; if one has to arrive, what to wait for.
-func (q *Queue) takeDecoded(want func(*metricdata.ResourceMetrics) bool) (taken, next *entry, arrival <-chan struct{}, _ error) {
+func (q *Queue) takeDecoded(limit queue.Limit) (taken, next *entry, arrival <-chan struct{}, _ error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	e, err := q.next()
@@ -74,7 +71,7 @@ func (q *Queue) takeDecoded(want func(*metricdata.ResourceMetrics) bool) (taken,
 		return nil, nil, nil, err
 	case e.collection == nil:
 		return nil, e, nil, nil
-	case want != nil && !want(e.collection):
+	case !limit.Admits(e.collection, e.points):
 		return nil, nil, nil, queue.ErrDeclined
 	}
 	q.countMissing(q.ledger.see(e))
@@ -98,14 +95,13 @@ func (q *Queue) decode(e *entry) {
 	if err == nil {
 		points = batch.Points(rm)
 	}
-	if e.own && points == e.points || !e.own && points > 0 {
+	if e.counted && points == e.points || !e.counted && points > 0 {
 		e.collection, e.data, e.points = rm, nil, points
 		return
 	}
-	if e.own { // somebody has put something else in its place
+	if e.counted { // something else is in its place
 		err = cmp.Or(err, ErrLost)
-		q.noteDrop(e.points, queue.ReasonCorrupt, err)
-		q.ledger.end(e, 0, e.points)
+		q.drop([]*entry{e}, queue.ReasonCorrupt, err)
 	}
 	q.countMissing(q.ledger.reject(e, err))
 }
@@ -114,8 +110,7 @@ func (q *Queue) decode(e *entry) {
 // holds the lock.
 func (q *Queue) countMissing(points int) {
 	if points > 0 {
-		q.ledger.refuse(points)
-		q.noteDrop(points, queue.ReasonOverflow, errOverflow)
+		q.refuse(queue.Drop{Points: points, Reason: queue.ReasonOverflow, Err: q.config.inStream(errOverflow)})
 	}
 }
 
@@ -138,110 +133,4 @@ func (q *Queue) next() (*entry, error) {
 			return e, nil
 		}
 	}
-}
-
-// settle is Settle of an entry.
-func (q *Queue) settle(e *entry, exported, dropped int) error {
-	defer q.announce()
-	reply, err := q.endTaken(e, exported, dropped)
-	if err != nil || reply == "" {
-		return err
-	}
-	err = errSilent
-	switch {
-	case !q.isSilent(e.partition):
-		err = q.ack(e)
-	case q.js.Conn().IsConnected():
-		_ = q.js.Conn().Publish(reply, positive) // there may be many, and each would wait
-	}
-	if err != nil {
-		q.nak(q.stop(e))
-		return q.config.inStream(fmt.Errorf("acknowledging the message at position %d, it may be delivered again: %w", e.position, err))
-	}
-	q.confirm(e)
-	return nil
-}
-
-var errSilent = errors.New("the one before was not confirmed")
-
-func (q *Queue) isSilent(partition int) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.ledger.parts[partition].silent
-}
-
-// confirm notes that an end was acknowledged.
-func (q *Queue) confirm(e *entry) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.ledger.confirm(e)
-	q.ledger.parts[e.partition].silent = false
-}
-
-// stop lets go of a partition, of which an end could not be acknowledged: who
-// takes over would deliver what is behind it again, too. It returns where to give
-// it back, which is sent when there is a server again.
-func (q *Queue) stop(e *entry) (replies []string) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if e.base == q.ledger.base {
-		replies = q.ledger.letGo(e.partition)
-		q.ledger.parts[e.partition].silent = true
-	}
-	return replies
-}
-
-// endTaken checks the numbers, enters the end, and returns where to send the
-// acknowledgement, nowhere if the message is gone: in a stream of the same name
-// that was made since, the number belongs to another one.
-func (q *Queue) endTaken(e *entry, exported, dropped int) (reply string, err error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if e.state != inFlight {
-		return "", fmt.Errorf("jetstream: the collection at position %d has been settled before", e.position)
-	}
-	if exported < 0 || dropped < 0 || exported+dropped != e.points {
-		return "", fmt.Errorf("jetstream: %d exported and %d dropped data points do not make up the %d of the collection",
-			exported, dropped, e.points)
-	}
-	q.ledger.end(e, exported, dropped)
-	if e.base != q.ledger.base {
-		return "", nil // its stream was deleted
-	}
-	q.ledger.miss(e)
-	return e.reply, nil
-}
-
-// ackTimeout is how long Settle waits for a server that does not answer, all
-// attempts together, and ackAttempt one of them.
-const (
-	ackTimeout = 2 * time.Second
-	ackAttempt = 500 * time.Millisecond
-)
-
-// positive is what acknowledges a message.
-var positive = []byte("+ACK")
-
-// ack acknowledges a message and waits for the server to confirm it. Not in a
-// stream that was made since: the number belongs to another one there.
-func (q *Queue) ack(e *entry) error {
-	end := time.Now().Add(ackTimeout)
-	for pause := 10 * time.Millisecond; ; pause *= 2 {
-		reply, ok := q.replyOf(e)
-		if !ok {
-			return nil
-		}
-		_, err := q.js.Conn().Request(reply, positive, ackAttempt)
-		if err == nil || !isPassing(err) || time.Now().Add(pause).After(end) {
-			return err
-		}
-		_ = sleep(context.Background(), pause)
-	}
-}
-
-// replyOf returns where to acknowledge an entry, if it is of this stream.
-func (q *Queue) replyOf(e *entry) (reply string, ok bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return e.reply, e.base == q.ledger.base
 }

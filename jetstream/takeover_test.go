@@ -62,7 +62,7 @@ func TestWhatARelayHadReceivedComesFirstAfterATakeover(t *testing.T) {
 	for i := range uint64(2 * n) {
 		e := take(t, heir)
 		require.Equal(t, i+1, e.Position())
-		require.NoError(t, e.Settle(e.Points(), 0))
+		require.NoError(t, e.Settle(queue.Outcome{Exported: e.Points()}))
 	}
 	require.Equal(t, uint64(2*n*3), heir.Stats().Exported)
 }
@@ -73,10 +73,10 @@ func requireNothingOlder(t *testing.T, position uint64, queues ...*Queue) {
 	t.Helper()
 	for ctx := waiting(t); ; {
 		for _, q := range queues {
-			e, err := q.Take(ctx, nil)
+			e, err := q.Take(ctx, queue.Limit{})
 			if err == nil {
 				require.GreaterOrEqual(t, e.Position(), position)
-				require.NoError(t, e.Settle(e.Points(), 0))
+				require.NoError(t, e.Settle(queue.Outcome{Exported: e.Points()}))
 				return
 			}
 			require.ErrorIs(t, err, queue.ErrEmpty)
@@ -98,13 +98,13 @@ func TestARelayThatWasCutOffDeliversNothingThatOthersHaveDelivered(t *testing.T)
 	for i := range uint64(n) {
 		e := take(t, heir)
 		require.Equal(t, i+1, e.Position())
-		require.NoError(t, e.Settle(e.Points(), 0))
+		require.NoError(t, e.Settle(queue.Outcome{Exported: e.Points()}))
 	}
 	line.mend()
 	cutOff.extendPart(0)
 	handOver(t, app, 1, n, 1)
 	requireNothingOlder(t, n+1, cutOff, heir)
-	require.NoError(t, inFlight.Settle(inFlight.Points(), 0))
+	require.NoError(t, inFlight.Settle(queue.Outcome{Exported: inFlight.Points()}))
 	requireConserved(t, cutOff)
 }
 
@@ -114,14 +114,14 @@ func TestWhatArrivesLateIsNotDelivered(t *testing.T) {
 	cutOff, _ := open(t, connect(t, line.url), quick, WithPartitions(1))
 	app := newExporter(t, connect(t, url), quick)
 	handOver(t, app, 1, 0, 1)
-	require.NoError(t, take(t, cutOff).Settle(3, 0))
+	require.NoError(t, take(t, cutOff).Settle(queue.Outcome{Exported: 3}))
 	line.cut()
 	handOver(t, app, 1, 1, 2) // the server sends it to the one that is cut off
 	heir, _ := open(t, connect(t, url), quick)
 	for i := range uint64(2) {
 		e := take(t, heir)
 		require.Equal(t, i+2, e.Position())
-		require.NoError(t, e.Settle(e.Points(), 0))
+		require.NoError(t, e.Settle(queue.Outcome{Exported: e.Points()}))
 	}
 	line.mend()
 	handOver(t, app, 1, 3, 1)
@@ -171,14 +171,20 @@ func TestARelayThatLeavesHandsOverAtOnce(t *testing.T) {
 	first, _ := open(t, connect(t, url), long, WithPartitions(1))
 	app := newExporter(t, connect(t, url), long)
 	handOver(t, app, 1, 0, n)
-	require.Equal(t, uint64(1), take(t, first).Position())
+	inFlight := take(t, first)
+	require.Equal(t, uint64(1), inFlight.Position())
 	require.NoError(t, first.Close())
+	require.NoError(t, inFlight.Return())
+	require.Error(t, inFlight.Return())
+	require.Error(t, inFlight.Settle(queue.Outcome{Exported: 3}))
+	require.Zero(t, first.Stats().InFlight)
+	requireConserved(t, first)
 
 	second, _ := open(t, connect(t, url), long)
 	for i := range uint64(n) {
 		e := take(t, second)
 		require.Equal(t, i+1, e.Position())
-		require.NoError(t, e.Settle(e.Points(), 0))
+		require.NoError(t, e.Settle(queue.Outcome{Exported: e.Points()}))
 	}
 }
 
@@ -196,9 +202,9 @@ func TestARelayThatStopsKeepsOnlyWhatItDelivers(t *testing.T) {
 	next, _ := open(t, connect(t, url), long)
 	e := take(t, next)
 	require.Equal(t, 1, e.(*entry).partition)
-	require.NoError(t, e.Settle(3, 0))
-	require.NoError(t, slow.Settle(3, 0))
-	require.NoError(t, take(t, next).Settle(3, 0))
+	require.NoError(t, e.Settle(queue.Outcome{Exported: 3}))
+	require.NoError(t, slow.Settle(queue.Outcome{Exported: 3}))
+	require.NoError(t, take(t, next).Settle(queue.Outcome{Exported: 3}))
 }
 
 func TestRelaysDivideThePartitions(t *testing.T) {
@@ -258,18 +264,15 @@ func TestWhatAnotherRelayDeliversEndsHere(t *testing.T) {
 	for p := range 20 {
 		require.NoError(t, q.Put(t.Context(), ofProcess(p, 3, 1)))
 	}
-	last := q.Last()
-	done := make(chan error, 1)
-	go func() { done <- q.Wait(waiting(t), last) }()
 	q.Seal()
 	for q.Stats().Queued > 0 {
-		if e, err := q.Take(t.Context(), nil); err == nil {
-			require.NoError(t, e.Settle(0, 3))
+		if e, err := q.Take(t.Context(), queue.Limit{}); err == nil {
+			require.NoError(t, e.Settle(queue.Outcome{Dropped: 3}))
 		}
 		requireConserved(t, q)
 	}
-	require.NoError(t, <-done)
 	s := q.Stats()
+	require.True(t, s.Passed(s.Last))
 	assert.Positive(t, s.Dropped)
 	assert.Equal(t, relay.queue.Stats().Exported, s.Exported, "what the other one delivered")
 }

@@ -34,10 +34,10 @@ func TestWhatIsTooOldIsDroppedWhenItsTurnComes(t *testing.T) {
 		assert.Equal(t, []int64{1, 4}, metrictest.Values(inner.Delivered()), "of what came a minute ago nothing; what was under way ends as it does")
 		assert.Equal(t, ageOnly(2), r.dropped())
 		require.Len(t, r.errors(), 1, "there may be many, so they are not reported one by one")
-		assert.ErrorContains(t, r.errors()[0], "1 data points dropped (age): asyncmetric: accepted longer ago than WithMaxAge allows: 1m0s")
+		assert.ErrorContains(t, r.errors()[0], "1 data point dropped (age) by exporter "+e.Status().Name+": accepted longer ago than WithMaxAge allows: 1m0s")
 		require.NoError(t, e.Shutdown(t.Context()))
 		require.Len(t, r.errors(), 2)
-		assert.ErrorContains(t, r.errors()[1], "1 data points dropped (age)", "the rest at Shutdown")
+		assert.ErrorContains(t, r.errors()[1], "1 data point dropped (age)", "the rest at Shutdown")
 		assertSettled(t, e.Stats())
 	})
 }

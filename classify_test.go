@@ -89,9 +89,11 @@ func TestDefaultClassify(t *testing.T) {
 		{"gRPC Unauthenticated", grpcError(16), false, 0},
 		{"gRPC without a status", &statusError{}, false, 0},
 	} {
-		retry, after := asyncmetric.DefaultClassify(test.err)
-		assert.Equal(t, test.retry, retry, test.name)
-		assert.Equal(t, test.after, after, test.name)
+		want := asyncmetric.Verdict{Action: asyncmetric.ActionDrop, After: test.after}
+		if test.retry {
+			want.Action = asyncmetric.ActionRetry
+		}
+		assert.Equal(t, want, asyncmetric.DefaultClassify(test.err), test.name)
 	}
 }
 
@@ -107,8 +109,6 @@ func (retryableError) Error() string { return "not that of otlpmetrichttp" }
 
 func TestDefaultClassifyIsNotMisled(t *testing.T) {
 	for _, err := range []error{misleading{}, &misleading{}, retryableError{}, &retryableError{}} {
-		retry, after := asyncmetric.DefaultClassify(err)
-		assert.False(t, retry, "%T", err)
-		assert.Zero(t, after)
+		assert.Equal(t, asyncmetric.Verdict{Action: asyncmetric.ActionDrop}, asyncmetric.DefaultClassify(err), "%T", err)
 	}
 }

@@ -45,7 +45,7 @@ func TestRetryBacksOffExactly(t *testing.T) {
 		assert.Equal(t, []time.Duration{0, 1 * s, 3 * s, 7 * s, 11 * s, 11 * s}, at, "1 s, 2 s, 4 s, then the maximum")
 		assert.Equal(t, []int64{1, 1, 1, 1, 1, 2}, metrictest.Values(inner.Attempts()), "the order holds")
 		assert.Equal(t, uint64(4), e.Stats().Retries)
-		require.Len(t, r.errors(), 1, "of many attempts, the first is reported")
+		require.Len(t, r.errors(), 2, "the begin of the outage and its end")
 		assert.ErrorIs(t, r.errors()[0], errTransient)
 		shutdown(t, e, inner)
 	})
@@ -78,9 +78,13 @@ func TestServerDelayIsHonouredUpToMaxInterval(t *testing.T) {
 		e, _ := start(t, inner, asyncmetric.WithRetry(asyncmetric.Retry{
 			MaxInterval: 10 * time.Second,
 			Multiplier:  1,
-			Classify: func(err error) (bool, time.Duration) {
+			Jitter:      -1,
+			Classify: func(err error) asyncmetric.Verdict {
 				var h hint
-				return errors.As(err, &h), h.after
+				if errors.As(err, &h) {
+					return asyncmetric.Verdict{Action: asyncmetric.ActionRetry, After: h.after}
+				}
+				return asyncmetric.Verdict{}
 			},
 		}))
 		export(t, e, 1)
@@ -123,7 +127,7 @@ func TestMaxElapsedTimeEndsRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var at []time.Duration
 		inner := &metrictest.Exporter{OnExport: failing(&at, errTransient, errTransient, errTransient)}
-		e, r := start(t, inner, asyncmetric.WithRetry(asyncmetric.Retry{Multiplier: 2, MaxElapsedTime: 5 * time.Second}))
+		e, r := start(t, inner, asyncmetric.WithRetry(asyncmetric.Retry{Multiplier: 2, Jitter: -1, MaxElapsedTime: 5 * time.Second}))
 		export(t, e, 1, 2)
 		elapse(time.Hour)
 		s := time.Second
@@ -221,7 +225,7 @@ func TestPartialSuccessIsNeverRepeated(t *testing.T) {
 			return fmt.Errorf("failed to upload: %w", errors.Join(PartialSuccess{RejectedItems: test.rejected}))
 		}}
 		e, r := start(t, inner, asyncmetric.WithRetry(asyncmetric.Retry{
-			Classify: func(error) (bool, time.Duration) { return true, 0 },
+			Classify: func(error) asyncmetric.Verdict { return asyncmetric.Verdict{Action: asyncmetric.ActionRetry} },
 		}))
 		require.NoError(t, e.Export(t.Context(), metrictest.Numbers(5, 1)))
 		_ = e.ForceFlush(t.Context())
@@ -336,7 +340,7 @@ func TestReportOfOverflowIsRateLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate()
 		inner := &metrictest.Exporter{OnExport: g.stuck}
-		e, r := start(t, inner, asyncmetric.WithMaxQueueSize(1), asyncmetric.WithOverflow(queue.DropOldest))
+		e, r := start(t, inner, asyncmetric.WithName("x"), asyncmetric.WithMaxQueueSize(1), asyncmetric.WithOverflow(queue.DropOldest))
 		export(t, e, 1)
 		<-g.arrived
 		for range 21 { // the first waits, 20 are dropped within 21 s
@@ -352,9 +356,9 @@ func TestReportOfOverflowIsRateLimited(t *testing.T) {
 			texts = append(texts, err.Error())
 		}
 		assert.Equal(t, []string{
-			"asyncmetric: 1 data points dropped (overflow): queue is full",
-			"asyncmetric: 10 data points dropped (overflow): queue is full",
-			"asyncmetric: 9 data points dropped (overflow): queue is full",
+			"asyncmetric: 1 data point dropped (overflow) by exporter x: queue is full",
+			"asyncmetric: 10 data points dropped (overflow) by exporter x: queue is full (the last of 10 drops since the last report)",
+			"asyncmetric: 9 data points dropped (overflow) by exporter x: queue is full (the last of 9 drops since the last report)",
 		}, texts)
 	})
 }

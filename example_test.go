@@ -88,11 +88,11 @@ func ExampleRetry() {
 	exporter, err := asyncmetric.New(printer(), asyncmetric.WithRetry(asyncmetric.Retry{
 		MaxElapsedTime: time.Hour,
 		Jitter:         0.2,
-		Classify: func(err error) (bool, time.Duration) {
+		Classify: func(err error) asyncmetric.Verdict {
 			if errors.Is(err, errQuota) {
-				return true, time.Minute
+				return asyncmetric.Verdict{Action: asyncmetric.ActionRetry, After: time.Minute}
 			}
-			return asyncmetric.DefaultClassify(err)
+			return asyncmetric.Verdict{} // as DefaultClassify says
 		},
 	}))
 	if err != nil {

@@ -83,16 +83,16 @@ func TestExportOfNilIsAnError(t *testing.T) {
 	assert.Zero(t, inner.Count("Export"))
 }
 
-func TestExportWithEndedContextQueuesNothing(t *testing.T) {
-	inner := &metrictest.Exporter{}
-	e, r := start(t, inner)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	assert.Equal(t, context.Canceled, e.Export(ctx, metrictest.Numbers(1, 1)))
-	assert.Equal(t, asyncmetric.Stats{}, e.Stats())
-	shutdown(t, e, inner)
-	assert.Zero(t, inner.Count("Export"))
-	assert.Empty(t, r.dropped())
+func TestExportWithEndedContextIsAcceptedWhereItNeedNotWait(t *testing.T) {
+	for _, overflow := range []queue.Overflow{queue.Coalesce, queue.DropOldest, queue.DropNewest, queue.Block} {
+		inner := &metrictest.Exporter{}
+		e, _ := start(t, inner, asyncmetric.WithOverflow(overflow))
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		assert.NoError(t, e.Export(ctx, metrictest.Numbers(1, 1)), overflow)
+		shutdown(t, e, inner)
+		assert.Equal(t, []int64{1}, metrictest.Values(inner.Delivered()), overflow)
+	}
 }
 
 func TestExportOutlivesItsContext(t *testing.T) {
@@ -165,14 +165,16 @@ func TestOverflow(t *testing.T) {
 		assert.Equal(t, []int64{1, 4, 5}, metrictest.Values(inner.Delivered()))
 		require.Len(t, r.errors(), 2, "the first is reported at once, the rest in one at Shutdown")
 		assert.ErrorIs(t, r.errors()[0], queue.ErrFull)
-		assert.ErrorContains(t, r.errors()[0], "1 data points dropped (overflow)")
-		assert.ErrorContains(t, r.errors()[1], "1 data points dropped (overflow)")
+		assert.ErrorContains(t, r.errors()[0], "1 data point dropped (overflow)")
+		assert.ErrorContains(t, r.errors()[1], "1 data point dropped (overflow)")
 	})
-	t.Run("DropNewest refuses and counts", func(t *testing.T) {
+	t.Run("DropNewest refuses and counts as refused", func(t *testing.T) {
 		e, inner, r, g := fill(t, queue.DropNewest)
 		assert.ErrorIs(t, e.Export(t.Context(), metrictest.Numbers(1, 4)), queue.ErrFull)
-		assert.Equal(t, map[asyncmetric.DropReason]int{asyncmetric.ReasonOverflow: 1}, r.dropped())
-		assert.Equal(t, uint64(1), e.Stats().Dropped)
+		assert.Empty(t, r.dropped(), "the caller knows")
+		assert.Zero(t, e.Stats().Dropped)
+		assert.Equal(t, uint64(3), e.Stats().Accepted)
+		assert.Equal(t, uint64(1), e.Stats().Refused)
 		close(g.open)
 		shutdown(t, e, inner)
 		assert.Equal(t, []int64{1, 2, 3}, metrictest.Values(inner.Delivered()))
@@ -201,9 +203,10 @@ func TestBlockedExportHonoursItsContext(t *testing.T) {
 		begin := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
-		assert.Equal(t, context.DeadlineExceeded, e.Export(ctx, metrictest.Numbers(1, 3)))
+		assert.ErrorIs(t, e.Export(ctx, metrictest.Numbers(1, 3)), context.DeadlineExceeded)
 		assert.Equal(t, 3*time.Second, time.Since(begin))
-		assert.Empty(t, r.dropped(), "the caller was told")
+		assert.Empty(t, r.dropped(), "the caller knows")
+		assert.Equal(t, uint64(1), e.Stats().Refused)
 
 		result := make(chan error, 1)
 		go func() { result <- e.Export(context.Background(), metrictest.Numbers(1, 4)) }()

@@ -29,12 +29,12 @@ func newObservedQueue(t *testing.T, beforeTake func(context.Context, int) error)
 	return &observedQueue{m, beforeTake}
 }
 
-func (q *observedQueue) Take(ctx context.Context, want func(*metricdata.ResourceMetrics) bool) (queue.Entry, error) {
+func (q *observedQueue) Take(ctx context.Context, limit queue.Limit) (queue.Entry, error) {
 	s := q.Stats()
 	if err := q.beforeTake(ctx, s.Queued-s.InFlight); err != nil {
 		return nil, err
 	}
-	return q.Memory.Take(ctx, want)
+	return q.Memory.Take(ctx, limit)
 }
 
 // A flush may begin when delivery has looked at the flushes and has not taken
@@ -122,8 +122,8 @@ func TestErrorsOfFlushAndShutdownCanBePrinted(t *testing.T) {
 	inner := &metrictest.Exporter{OnForceFlush: evil, OnShutdown: evil}
 	e, _ := start(t, inner)
 	flushErr, downErr := e.ForceFlush(t.Context()), e.Shutdown(t.Context())
-	assert.ErrorContains(t, flushErr, "asyncmetric: ForceFlush of the inner exporter: ")
-	assert.ErrorContains(t, downErr, "asyncmetric: Shutdown of the inner exporter: ")
+	assert.ErrorContains(t, flushErr, ": ForceFlush of the inner exporter: ")
+	assert.ErrorContains(t, downErr, ": Shutdown of the inner exporter: ")
 }
 
 func TestShutdownKeepsTimeForTheShutdownOfTheInnerExporter(t *testing.T) {

@@ -126,7 +126,7 @@ func (f *inflight) divide(maxPoints int) {
 	for part := range batch.Split(first.Collection(), maxPoints) {
 		f.waiting = append(f.waiting, &outgoing{position: first.Position(), part: part, newest: first.Accepted()})
 	}
-	f.inOrder = len(f.waiting) > 1 && batch.Repeats(first.Collection())
+	f.inOrder = len(f.waiting) > 1 && batch.HasRepeatedSeries(first.Collection())
 }
 
 // parallel returns how many senders can be at work at once.

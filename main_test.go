@@ -27,7 +27,7 @@ var (
 )
 
 // fixed is a Retry without randomness: 1 s, 2 s, 4 s, then 4 s.
-var fixed = asyncmetric.WithRetry(asyncmetric.Retry{Multiplier: 2, MaxInterval: 4e9})
+var fixed = asyncmetric.WithRetry(asyncmetric.Retry{Multiplier: 2, MaxInterval: 4e9, Jitter: -1})
 
 // record collects what an exporter reports.
 type record struct {

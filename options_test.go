@@ -44,13 +44,13 @@ func TestInvalidOptionsAreNamed(t *testing.T) {
 		"WithOverflow concerns the queue in memory":      {asyncmetric.WithOverflow(queue.Block), asyncmetric.WithQueue(memory)},
 		"InitialInterval is -1ns: must be above 0":       {retry(asyncmetric.Retry{InitialInterval: -1})},
 		"MaxInterval is 30s: must be at least InitialInterval (1m0s)": {
-			retry(asyncmetric.Retry{InitialInterval: time.Minute}),
+			retry(asyncmetric.Retry{InitialInterval: time.Minute, MaxInterval: 30 * time.Second}),
 		},
 		"MaxElapsedTime is -1ns":             {retry(asyncmetric.Retry{MaxElapsedTime: -1})},
 		"Multiplier is 0.5":                  {retry(asyncmetric.Retry{Multiplier: 0.5})},
 		"Multiplier is NaN":                  {retry(asyncmetric.Retry{Multiplier: math.NaN()})},
 		"Multiplier is +Inf":                 {retry(asyncmetric.Retry{Multiplier: math.Inf(1)})},
-		"Jitter is 1.5: must be from 0 to 1": {retry(asyncmetric.Retry{Jitter: 1.5})},
+		"Jitter is 1.5: must be at most 1": {retry(asyncmetric.Retry{Jitter: 1.5})},
 		"Jitter is NaN":                      {retry(asyncmetric.Retry{Jitter: math.NaN()})},
 	} {
 		e, err := asyncmetric.New(&metrictest.Exporter{}, opts...)
@@ -66,12 +66,6 @@ func TestAllInvalidOptionsAreNamedAtOnce(t *testing.T) {
 	assert.ErrorContains(t, err, "WithMaxQueueSize(-3)")
 	assert.ErrorContains(t, err, "WithExportTimeout(-1ns)")
 	assert.ErrorContains(t, err, "Jitter is 2")
-}
-
-func TestLastOfTheRetryOptionsCounts(t *testing.T) {
-	inner := &metrictest.Exporter{}
-	e, _ := start(t, inner, asyncmetric.WithoutRetry(), asyncmetric.WithRetry(asyncmetric.Retry{}))
-	shutdown(t, e, inner)
 }
 
 func TestQueueIsReplacedAndClosed(t *testing.T) {

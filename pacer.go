@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// A pacer says when the next Export may start, whichever sender makes it: not
-// before the least interval since the last one is over, nor before the time that
-// the server named.
+// A pacer says when the next Export may start: not before the least interval
+// since the last one is over, nor before a time that a server named.
 type pacer struct {
 	interval time.Duration // 0 for none
 

@@ -138,7 +138,7 @@ func (s *suppressed) take(now time.Time) error {
 
 // dropError is the error that stands for a drop.
 func dropError(d Drop) error {
-	return fmt.Errorf("asyncmetric: %s of exporter %s dropped (%s): %w", count(d.Points), d.Exporter, d.Reason, d.Err)
+	return fmt.Errorf("asyncmetric: %s dropped (%s) by exporter %s: %w", count(d.Points), d.Reason, d.Exporter, d.Err)
 }
 
 // report tells the error handler of an error, which gets the name of the

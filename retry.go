@@ -20,10 +20,12 @@ import (
 // and the delays start anew. It does not cut short a delay that the server asked
 // for.
 type Retry struct {
-	// InitialInterval is the delay before the first repetition. Zero means 1 s.
+	// InitialInterval is the delay before the first repetition. Zero means 1 s, or
+	// MaxInterval if that is less.
 	InitialInterval time.Duration
 	// MaxInterval is the largest delay, before it is varied at random, and the
-	// most that is granted to a server that asks for a delay. Zero means 30 s.
+	// most that is granted to a server that asks for a delay. Zero means 30 s, or
+	// InitialInterval if that is more.
 	MaxInterval time.Duration
 	// MaxElapsedTime bounds the time from the first attempt of a batch to the
 	// start of its last; then the batch is dropped with the reason elapsed. Zero
@@ -101,6 +103,9 @@ func (r Retry) verdict(err error) Verdict {
 func (r Retry) withDefaults() Retry {
 	if r.InitialInterval == 0 {
 		r.InitialInterval = time.Second
+		if r.MaxInterval > 0 {
+			r.InitialInterval = min(time.Second, r.MaxInterval)
+		}
 	}
 	if r.MaxInterval == 0 {
 		r.MaxInterval = max(30*time.Second, r.InitialInterval)

@@ -78,7 +78,10 @@ func (s *sender) await(f *inflight, b *outgoing) result {
 		if s.isElapsed(b, 0) {
 			return s.drop(f, b, b.points(), ReasonElapsed, b.failure)
 		}
-		wait := s.pacer.start()
+		wait := s.hold.wait()
+		if wait == 0 {
+			wait = s.pacer.start()
+		}
 		if wait == 0 {
 			return again
 		}
@@ -179,11 +182,12 @@ func (s *sender) leavesTheRest() bool {
 }
 
 // backOff waits before the next attempt, unless another sender should make it.
-// For a ForceFlush or Shutdown that has just begun to wait for the batch it waits
-// only as long as the pacer demands, and the delays start anew. The last attempt
+// A ForceFlush or Shutdown that has just begun to wait for the batch cuts that
+// short, but not what the server or the least interval demands, and the delays
+// start anew. The last attempt
 // took the given time.
 func (s *sender) backOff(f *inflight, b *outgoing, took time.Duration) result {
-	wait := max(b.delays.NextBackOff(), s.pacer.wait())
+	wait := max(b.delays.NextBackOff(), s.leastWait())
 	if s.isElapsed(b, wait) {
 		return s.drop(f, b, b.points(), ReasonElapsed, b.failure)
 	}
@@ -200,7 +204,7 @@ func (s *sender) backOff(f *inflight, b *outgoing, took time.Duration) result {
 		if newest := s.flushes.newest(b.position); newest > s.lastFlush {
 			s.lastFlush = newest
 			b.delays.Reset()
-			timer.Reset(s.pacer.wait())
+			timer.Reset(s.leastWait())
 		}
 		select {
 		case <-timer.C:
@@ -211,6 +215,9 @@ func (s *sender) backOff(f *inflight, b *outgoing, took time.Duration) result {
 		}
 	}
 }
+
+// leastWait returns how long the next attempt has to wait whoever is in a hurry.
+func (s *sender) leastWait() time.Duration { return max(s.hold.wait(), s.pacer.wait()) }
 
 // hasPeer reports whether another sender could take a batch over.
 func (s *sender) hasPeer() bool {

@@ -39,6 +39,7 @@ type sender struct {
 	peers    []*sender    // those of the other exporters, and this one
 	scratch  batch.Buffer // what the exporter gets
 	health   health
+	hold     pacer // for the time that the server named
 
 	lastFlush  uint64                     // the newest flush for which it has cut a back-off short
 	backingOff atomic.Pointer[backingOff] // nil while it is not
@@ -53,7 +54,7 @@ type delivery struct {
 	flushes *flushes
 	reports *reports
 	metrics *observe.Metrics
-	pacer   pacer
+	pacer   pacer // of all senders
 	retries atomic.Uint64
 	durable bool // the queue is
 
@@ -110,7 +111,7 @@ func (s *sender) export(b *outgoing) (a answer) {
 		return answer{err: failed, verdict: Verdict{Action: ActionDrop}}
 	}
 	if a.verdict.After > 0 {
-		s.pacer.hold(s.config.retry.granted(a.verdict.After))
+		s.hold.hold(s.config.retry.granted(a.verdict.After))
 	}
 	return a
 }

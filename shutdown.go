@@ -124,10 +124,10 @@ func (e *Exporter) awaitMetrics(ctx context.Context, unregistered <-chan error) 
 // dropped, still in a call of the inner exporter, or kept by the queue. The queue
 // has been closed.
 func (e *Exporter) undelivered(cause error) *UndeliveredError {
-	durable := e.worker.durable
-	points := e.tally.undelivered()
+	kept, lost := e.queue.Stats().Queued, e.tally.undelivered()
+	points, durable := lost, e.worker.durable
 	if durable {
-		points = e.queue.Stats().Queued
+		points = kept
 	}
 	if points == 0 {
 		return nil

@@ -70,7 +70,7 @@ func TestFlushWaitsForTheIntervalWithinItsContext(t *testing.T) {
 		defer cancel()
 		err := e.ForceFlush(ctx)
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
-		assert.ErrorContains(t, err, "1 data points still queued")
+		assert.ErrorContains(t, err, "1 data point still queued")
 		assert.Equal(t, time.Second, time.Since(begin))
 		assert.Len(t, inner.Attempts(), 1)
 

@@ -48,8 +48,8 @@ func TestStatusFollowsTheLifeOfAnExporter(t *testing.T) {
 		assert.Equal(t, asyncmetric.StateIdle, s.State)
 		assert.Zero(t, s.RetryAt)
 		assert.Empty(t, s.RetryError)
-		require.Len(t, s.Errors, 1)
-		assert.Equal(t, begin, s.Errors[0].Time)
+		require.Len(t, s.Errors, 2)
+		assert.Equal(t, begin, s.Errors[1].Time)
 
 		down := make(chan error, 1)
 		go func() { down <- e.Shutdown(t.Context()) }()
@@ -80,7 +80,10 @@ func TestStatusShowsTheReplicaWhoseTurnComesFirst(t *testing.T) {
 			inner.OnExport = failing(&at, hint{[]time.Duration{8, 7, 9}[i] * time.Second})
 		}
 		e, _ := start(t, inner[0], opt, asyncmetric.WithMaxExportBatchSize(1), asyncmetric.WithRetry(asyncmetric.Retry{
-			Classify: func(err error) (bool, time.Duration) { return true, err.(hint).after },
+			Jitter:   -1,
+			Classify: func(err error) asyncmetric.Verdict {
+				return asyncmetric.Verdict{Action: asyncmetric.ActionRetry, After: err.(hint).after}
+			},
 		}))
 		begin := time.Now()
 		require.NoError(t, e.Export(t.Context(), metrictest.Numbers(3, 1)))
@@ -94,26 +97,28 @@ func TestStatusShowsTheReplicaWhoseTurnComesFirst(t *testing.T) {
 }
 
 func TestStatusKeepsTheLastErrors(t *testing.T) {
-	calls := 0
-	inner := &metrictest.Exporter{}
-	inner.OnExport = func(context.Context, *metricdata.ResourceMetrics) error {
-		calls++
-		return fmt.Errorf("error %d %s", calls, strings.Repeat("é", 5000))
-	}
-	e, r := start(t, inner)
-	for v := range int64(20) {
-		export(t, e, v)
-	}
-	_ = e.ForceFlush(t.Context())
-	errs := e.Status().Errors
-	require.Len(t, errs, 16)
-	for i, reported := range errs {
-		assert.Contains(t, reported.Message, fmt.Sprintf("error %d ", 20-i), "the newest first")
-		assert.Less(t, len(reported.Message), 2100, "however long the error is")
-		assert.True(t, utf8.ValidString(reported.Message))
-	}
-	assert.Len(t, r.errors(), 20, "the handler gets all of them")
-	shutdown(t, e, inner)
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		inner := &metrictest.Exporter{}
+		inner.OnExport = func(context.Context, *metricdata.ResourceMetrics) error {
+			calls++
+			return fmt.Errorf("error %d %s", calls, strings.Repeat("é", 5000))
+		}
+		e, r := start(t, inner)
+		for v := range int64(20) {
+			export(t, e, v)
+			elapse(time.Minute)
+		}
+		errs := e.Status().Errors
+		require.Len(t, errs, 16)
+		for i, reported := range errs {
+			assert.Contains(t, reported.Message, fmt.Sprintf("error %d ", 20-i), "the newest first")
+			assert.Less(t, len(reported.Message), 2100, "however long the error is")
+			assert.True(t, utf8.ValidString(reported.Message))
+		}
+		assert.Len(t, r.errors(), 20, "the handler gets all of them")
+		shutdown(t, e, inner)
+	})
 }
 
 // panicky is an error whose text cannot be had.
@@ -127,13 +132,13 @@ func TestStatusSurvivesAnErrorThatPanics(t *testing.T) {
 			return panicky{errors.New("inside")}
 		}}
 		e, _ := start(t, inner, asyncmetric.WithRetry(asyncmetric.Retry{
-			Classify: func(error) (bool, time.Duration) { return true, 0 },
+			Classify: func(error) asyncmetric.Verdict { return asyncmetric.Verdict{Action: asyncmetric.ActionRetry} },
 		}))
 		export(t, e, 1)
 		synctest.Wait()
 		s := e.Status()
 		assert.Equal(t, asyncmetric.StateBackingOff, s.State)
-		assert.Contains(t, s.RetryError, "whose text cannot be had")
+		assert.Contains(t, s.RetryError, "whose method Error panics")
 		assert.Len(t, s.Errors, 1)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()

@@ -129,7 +129,7 @@ func TestTelemetryOfFailureHasTheTypeOfTheLastError(t *testing.T) {
 				}}
 				m := newMeters()
 				e, r := start(t, inner, m.option(), asyncmetric.WithExportTimeout(7*time.Second),
-					asyncmetric.WithRetry(asyncmetric.Retry{MaxElapsedTime: 2 * time.Second}))
+					asyncmetric.WithRetry(asyncmetric.Retry{Jitter: -1, MaxElapsedTime: 2 * time.Second}))
 				require.NoError(t, e.Export(t.Context(), metrictest.Numbers(5, 1)))
 				elapse(time.Hour)
 

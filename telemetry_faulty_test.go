@@ -112,7 +112,7 @@ func TestTelemetryLacksOnlyTheInstrumentThatCannotBeMade(t *testing.T) {
 				assert.Equal(t, want, m.of(t, e))
 				require.NotEmpty(t, errs)
 				assert.ErrorIs(t, errs[0], errMeter)
-				assert.ErrorContains(t, errs[0], "asyncmetric: metrics of the exporter: ")
+				assert.ErrorContains(t, errs[0], ": metrics of the exporter: ")
 				shutdown(t, e, inner)
 				assert.NotContains(t, m.of(t, e), "queue.size")
 			})
@@ -149,7 +149,7 @@ func TestTelemetryMayFailAltogether(t *testing.T) {
 func TestTelemetryMayGoNowhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, inner, errs := exerciseWith(t, noop.NewMeterProvider())
-		assert.Len(t, errs, 2, "of the batches")
+		assert.Len(t, errs, 3, "of the batches")
 		shutdown(t, e, inner)
 	})
 }
@@ -186,7 +186,7 @@ func TestShutdownReturnsThatTelemetryCannotBeUnregistered(t *testing.T) {
 	}))
 	err := e.Shutdown(t.Context())
 	assert.ErrorIs(t, err, errMeter)
-	assert.ErrorContains(t, err, "asyncmetric: metrics of the exporter: ")
+	assert.ErrorContains(t, err, ": metrics of the exporter: ")
 }
 
 // The SDK unregisters a callback when the collection under way has ended, and

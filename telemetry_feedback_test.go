@@ -67,8 +67,8 @@ func TestTelemetryThroughItsOwnExporterDoesNotGrow(t *testing.T) {
 		// What is observed, the counts of points exported and failed, two
 		// durations, the latency, drops and retries.
 		n := sizes(inner.Delivered())
-		assert.Equal(t, 5, n[0])
-		assert.Equal(t, 5+2+2+1+1+1, n[len(n)-1])
+		assert.Equal(t, 6, n[0])
+		assert.Equal(t, 6+2+2+1+1+1, n[len(n)-1])
 		assert.Equal(t, n[len(n)-1], slices.Max(n[len(n)-500:]))
 		assertSettled(t, e.Stats())
 		require.NoError(t, m.Shutdown(t.Context()))
@@ -94,8 +94,8 @@ func TestTelemetryThroughTheGlobalProvider(t *testing.T) {
 		elapse(1000 * time.Minute)
 		n := sizes(inner.Delivered())
 		require.Len(t, n, 1000)
-		assert.Equal(t, 5, n[0], "what is observed")
-		assert.Equal(t, slices.Repeat([]int{8}, 999), n[1:], "and the count, duration and latency of what was exported")
+		assert.Equal(t, 6, n[0], "what is observed")
+		assert.Equal(t, slices.Repeat([]int{9}, 999), n[1:], "and the count, duration and latency of what was exported")
 		require.NoError(t, provider.Shutdown(t.Context()))
 		assertSettled(t, e.Stats())
 	})

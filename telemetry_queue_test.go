@@ -21,7 +21,7 @@ func TestTelemetryOfOverflow(t *testing.T) {
 		want     values
 	}{
 		{queue.DropOldest, values{"data_points.dropped reason=overflow": 4, "queue.oldest_age": 3}},
-		{queue.DropNewest, values{"data_points.dropped reason=overflow": 4, "queue.oldest_age": 3}},
+		{queue.DropNewest, values{"data_points.refused": 4, "queue.oldest_age": 3}},
 		{queue.Coalesce, values{"data_points.coalesced": 4, "queue.oldest_age": 3}},
 	} {
 		t.Run(test.overflow.String(), func(t *testing.T) {
@@ -49,11 +49,7 @@ func TestTelemetryOfOverflow(t *testing.T) {
 // boundless is a queue whose bound is not one of data points.
 type boundless struct{ queue.Queue }
 
-func (q boundless) Stats() queue.Stats {
-	s := q.Queue.Stats()
-	s.Capacity = 0
-	return s
-}
+func (boundless) Info() queue.Info { return queue.Info{} }
 
 func newQueue(t *testing.T) queue.Queue {
 	t.Helper()
@@ -118,7 +114,12 @@ func TestTelemetryOfShutdownWithoutDelivery(t *testing.T) {
 // can tell.
 type durable struct{ queue.Queue }
 
-func (durable) Durable() bool { return true }
+func (durable) Info() queue.Info { return queue.Info{Durable: true} }
+
+func (d durable) Close() error {
+	d.Seal()
+	return nil
+}
 
 func TestTelemetryHasNothingOfWhatADurableQueueKeeps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

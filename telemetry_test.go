@@ -118,6 +118,7 @@ func idle() values {
 		"queue.capacity":             262144,
 		"queue.oldest_age":           0,
 		"data_points.coalesced":      0,
+		"data_points.refused":        0,
 	}
 }
 
@@ -176,6 +177,7 @@ func TestTelemetryHasNamesUnitsAndKinds(t *testing.T) {
 		add("otel.sdk.exporter.metric_data_point.inflight", points, sum(false, values{none: 0}))
 		add("asyncmetric.data_points.dropped", points, sum(true, values{attribute.String("reason", "permanent"): 1}))
 		add("asyncmetric.data_points.coalesced", points, sum(true, values{none: 0}))
+		add("asyncmetric.data_points.refused", points, sum(true, values{none: 0}))
 		add("asyncmetric.export.retries", "{retry}", sum(true, values{none: 1}))
 		add("asyncmetric.queue.size", points, sum(false, values{none: 0}))
 		add("asyncmetric.queue.capacity", points, sum(false, values{none: 262144}))

@@ -2,23 +2,23 @@ package batch
 
 import "reflect"
 
-// An arena hands out slices of T from memory that it reuses. One allocation
-// then serves a whole collection, and none is needed for the next one of the
-// same shape.
+// An arena hands out slices of T from memory that it reuses. So one allocation
+// serves a whole collection, and the next collection of the same shape needs
+// none.
 //
-// The life of an arena alternates between any number of calls of take and one
-// of rewind, which takes back everything at once.
+// One use of an arena is any number of calls of take, clone and grow. The next
+// one begins with rewind, which takes back everything at once.
 type arena[T any] struct {
-	chunk []T // handed out up to used; what came before used is never moved
+	chunk []T // chunk[:used] is handed out
 	used  int
 	dirty int // chunk[dirty:] is zero
-	total int // elements handed out since the last rewind, in all chunks
-	older int // elements of the chunks before this one since the last rewind
+	total int // elements handed out in this use, in all chunks
+	older int // elements of the chunks before this one in this use
 }
 
-// take returns n elements whose content is undefined: the caller overwrites
-// all of them. The slice has no spare capacity, so that appending to it cannot
-// reach what is handed out next.
+// take returns n elements of undefined content: the caller overwrites all of
+// them. The slice has no spare capacity, so that an append cannot write into
+// the next one.
 func (a *arena[T]) take(n int) []T {
 	if n == 0 {
 		return []T{}
@@ -32,8 +32,19 @@ func (a *arena[T]) take(n int) []T {
 	return s
 }
 
-// grow returns last, which take or grow returned last, with n more elements of
-// undefined content behind it. The elements move if the chunk has no room.
+// clone returns a copy of src, nil for nil.
+func (a *arena[T]) clone(src []T) []T {
+	if src == nil {
+		return nil
+	}
+	dst := a.take(len(src))
+	copy(dst, src)
+	return dst
+}
+
+// grow returns last with n more elements behind it, of undefined content. It
+// moves the elements if the chunk has no room. last must be the newest slice
+// of the arena.
 func (a *arena[T]) grow(last []T, n int) []T {
 	a.used -= len(last)
 	a.total -= len(last)
@@ -45,10 +56,10 @@ func (a *arena[T]) grow(last []T, n int) []T {
 	return s
 }
 
-// replace starts a new chunk of at least n elements. The old one stays alive
-// through what was handed out from it. Growing by about a quarter of what is in
-// use bounds both the number of chunks and the memory that the last one wastes;
-// a multiple of n wastes none where all requests are alike.
+// replace starts a new chunk of at least n elements. The slices of the old
+// chunk keep it alive. Growth by about a quarter of what is in use bounds both
+// the number of chunks and the memory that the last one wastes; a multiple of n
+// wastes none where all requests are alike.
 func (a *arena[T]) replace(n int) {
 	if a.used > 0 {
 		a.older += len(a.chunk)
@@ -57,27 +68,8 @@ func (a *arena[T]) replace(n int) {
 	a.used, a.dirty = 0, 0
 }
 
-// held returns how many bytes the chunks have that are in use, and the present
-// one.
-func (a *arena[T]) held() int { return (a.older + len(a.chunk)) * a.elementSize() }
-
-// taken returns how many bytes the arena has handed out since the last rewind.
-func (a *arena[T]) taken() int { return a.total * a.elementSize() }
-
-func (*arena[T]) elementSize() int { return int(reflect.TypeFor[T]().Size()) }
-
-// clone returns a copy of src, nil for nil.
-func (a *arena[T]) clone(src []T) []T {
-	if src == nil {
-		return nil
-	}
-	dst := a.take(len(src))
-	copy(dst, src)
-	return dst
-}
-
-// trim zeroes what an earlier use left behind in the memory that this one did
-// not need, so that it keeps nothing alive.
+// trim zeroes what earlier uses left in the memory that this use did not need,
+// so that the arena keeps nothing else alive.
 func (a *arena[T]) trim() {
 	if a.used < a.dirty {
 		clear(a.chunk[a.used:a.dirty])
@@ -85,8 +77,8 @@ func (a *arena[T]) trim() {
 	a.dirty = a.used
 }
 
-// rewind takes back all that was handed out. If one chunk did not suffice, it
-// makes one that does, with a little room for series that are still to come.
+// rewind takes back everything. If this use needed several chunks, rewind makes
+// one that suffices, with a little room for new series.
 func (a *arena[T]) rewind() {
 	if a.total > len(a.chunk) {
 		a.chunk = make([]T, a.total+a.total/8)
@@ -94,3 +86,11 @@ func (a *arena[T]) rewind() {
 	}
 	a.used, a.total, a.older = 0, 0, 0
 }
+
+// held returns the size of all chunks of this use in bytes.
+func (a *arena[T]) held() int { return (a.older + len(a.chunk)) * a.elementSize() }
+
+// taken returns how many bytes of them are handed out.
+func (a *arena[T]) taken() int { return a.total * a.elementSize() }
+
+func (*arena[T]) elementSize() int { return int(reflect.TypeFor[T]().Size()) }

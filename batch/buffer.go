@@ -9,12 +9,12 @@ import (
 )
 
 // A Buffer is memory for one collection at a time. [Copy], [Part.Copy],
-// [Coalesce] and [Merge] fill it; what it held before is overwritten, and what
-// the new content does not overwrite is zeroed. Filled again and again with
-// collections of the same shape, it allocates nothing.
+// [Coalesce] and [Merge] fill it: they overwrite the collection before, and zero
+// the memory that the new one does not need. A buffer that is filled again and
+// again with collections of the same shape allocates nothing.
 //
-// The zero value is ready to use. A Buffer must not be copied, and its
-// methods and the functions that fill it must not be called concurrently.
+// The zero value is ready to use. Do not copy a Buffer, and do not call its
+// methods or the functions that fill it concurrently.
 type Buffer struct {
 	collection metricdata.ResourceMetrics
 	points     int
@@ -37,8 +37,10 @@ type Buffer struct {
 	lastBounds, lastBoundsSource []float64
 }
 
-// numberArenas holds the memory of the types that exist once for each type of
-// number.
+// number is the type of the values of a stream.
+type number interface{ int64 | float64 }
+
+// numberArenas is the memory of the types that depend on the type of number.
 type numberArenas[N number] struct {
 	points       arena[metricdata.DataPoint[N]]
 	histograms   arena[metricdata.HistogramDataPoint[N]]
@@ -46,11 +48,12 @@ type numberArenas[N number] struct {
 	exemplars    arena[metricdata.Exemplar[N]]
 }
 
-// Collection returns what the buffer was last filled with. It belongs to the
-// buffer and is valid until the buffer is filled again.
+// Collection returns the present collection, which is empty in a new buffer. It
+// belongs to the buffer and is valid until the buffer is filled again. The
+// caller may change it.
 func (b *Buffer) Collection() *metricdata.ResourceMetrics { return &b.collection }
 
-// Points returns the number of data points in the collection.
+// Points returns the number of data points in the present collection.
 func (b *Buffer) Points() int { return b.points }
 
 // Bytes returns how many bytes of memory the buffer holds, for its collection
@@ -113,7 +116,7 @@ func (b *Buffer) begin() {
 	b.points = 0
 }
 
-// end zeroes what the former content left behind.
+// end zeroes what is left of the collection before.
 func (b *Buffer) end() {
 	b.each(memory.trim)
 }
@@ -145,5 +148,5 @@ func (b *Buffer) newBounds(src []float64) {
 	if len(src) == 0 || !slices.Equal(src, b.lastBoundsSource) {
 		b.lastBounds = b.bounds.clone(src)
 	}
-	b.lastBoundsSource = src // mostly the next point has it too
+	b.lastBoundsSource = src // the next point mostly has the same slice
 }

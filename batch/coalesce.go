@@ -1,41 +1,38 @@
 package batch
 
-import (
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/sdk/instrumentation"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
-)
+import "go.opentelemetry.io/otel/sdk/metric/metricdata"
 
-// Coalesce fills dst with one collection that says of the same time what older
-// and newer, which follow each other, say of its two parts. What is lost is
-// resolution in time, never a total. The result belongs to dst and shares
-// nothing with older and newer that anyone may change, as with [Copy]. Neither
-// of them may come from dst. They must be of equal resources, see
-// [SameResource].
+// Coalesce fills dst with one collection that stands for older and newer, which
+// follow each other in time, and returns it; with a nil dst it allocates. The
+// result has a lower resolution in time, but the same totals. It belongs to dst,
+// is valid until dst is filled again, and shares nothing mutable with older and
+// newer, as in [Copy]. Neither of them may come from dst, and both must have
+// equal resources, see [SameResource]. Coalesce does not change them: other
+// functions may read them concurrently.
 //
-// Points of the same series become one where that is possible:
+// Coalesce joins two points of the same series where that is possible:
 //
-//   - delta sums and histograms are added up, and the point covers the time of
-//     both;
-//   - of cumulative points with the same start, the newer one says all;
-//   - of gauges and summaries, the newer one counts.
+//   - It adds delta sums and histograms; the point covers the time of both.
+//   - Of two cumulative points with the same start it keeps the newer one.
+//   - Of two gauges or summaries it keeps the newer one.
 //
-// In all other cases both points stay, the older one first: a cumulative series
-// was reset in between, the bounds or the zero threshold of a histogram
-// changed, a number would overflow, time went backwards. A series is given by
-// its scope, by name, unit, kind, temporality and monotonicity of its metric,
-// and by its attributes. Exponential histograms are brought to the lower scale,
-// and to a lower one still while they have more than 160 buckets of one sign
-// and more than they had before. Of exemplars the newest are kept, as many as
-// the point with more of them had.
+// In all other cases it keeps both points, the older one first: when a
+// cumulative series was reset in between, when the bounds or the zero threshold
+// of a histogram changed, when a number would overflow, and when time went
+// backwards. A series is identified by its scope, by the name, unit, kind,
+// temporality and monotonicity of its metric, and by its attributes. Exponential
+// histograms get the lower scale of the two. They get a still lower one while
+// they have more than 160 buckets of one sign and more than either had before.
+// A point keeps the newest exemplars, as many as the one of the two that had
+// more.
 //
-// Scopes and metrics are in the order of newer, with what is in older only in
-// front of them: so what is older comes first, also where this is split. Points
-// are in the order of older, with what is new behind them. Points of one series
-// are never reordered.
+// Scopes and metrics have the order of newer; those that only older has come
+// first, so that older points come first also if the result is split. Points
+// have the order of older; those that only newer has come last. The points of a
+// series always keep their order.
 //
-// The rules are those that the data model of OpenTelemetry gives for changing
-// the temporality and resolution of a stream:
+// The rules follow the data model of OpenTelemetry for changes of the
+// temporality and resolution of a stream:
 // https://opentelemetry.io/docs/specs/otel/metrics/data-model/#temporality,
 // https://opentelemetry.io/docs/specs/otel/metrics/data-model/#resets-and-gaps,
 // https://opentelemetry.io/docs/specs/otel/metrics/data-model/#exponential-scale.
@@ -45,25 +42,23 @@ func Coalesce(dst *Buffer, older, newer *metricdata.ResourceMetrics) *metricdata
 	}
 	dst.begin()
 	defer dst.end()
-	m := matchers.Get().(*matcher)
-	defer m.release()
+	p := newPairer()
+	defer p.release()
 
-	m.scopes.match(len(older.ScopeMetrics), len(newer.ScopeMetrics),
-		func(i int) scopeID { return scopeIDOf(&older.ScopeMetrics[i].Scope) },
-		func(j int) scopeID { return scopeIDOf(&newer.ScopeMetrics[j].Scope) })
-	scopes := dst.scopes.take(len(older.ScopeMetrics) + m.scopes.rest)
+	pairs := p.pairScopes(older.ScopeMetrics, newer.ScopeMetrics)
+	scopes := dst.scopes.take(len(older.ScopeMetrics) + pairs.rest)
 	k := 0
-	for i, j := range m.scopes.partner {
+	for i, j := range pairs.partner {
 		if src := &older.ScopeMetrics[i]; j < 0 {
 			scopes[k].Scope, scopes[k].Metrics = src.Scope, copyMetrics(dst, src.Metrics)
 			k++
 		}
 	}
-	for j, i := range m.scopes.partnerOfNewer {
+	for j, i := range pairs.partnerOfNewer {
 		src := &newer.ScopeMetrics[j]
 		scopes[k].Scope = src.Scope
 		if i >= 0 {
-			scopes[k].Metrics = coalesceMetrics(dst, m, older.ScopeMetrics[i].Metrics, src.Metrics)
+			scopes[k].Metrics = coalesceMetrics(dst, p, older.ScopeMetrics[i].Metrics, src.Metrics)
 		} else {
 			scopes[k].Metrics = copyMetrics(dst, src.Metrics)
 		}
@@ -74,30 +69,19 @@ func Coalesce(dst *Buffer, older, newer *metricdata.ResourceMetrics) *metricdata
 	return &dst.collection
 }
 
-// SameResource reports whether the resources of a and b are equal, so that the
-// two can be made one.
-func SameResource(a, b *metricdata.ResourceMetrics) bool {
-	if a.Resource == b.Resource {
-		return true
-	}
-	return a.Resource.Equal(b.Resource) && a.Resource.SchemaURL() == b.Resource.SchemaURL()
-}
-
-func coalesceMetrics(b *Buffer, m *matcher, older, newer []metricdata.Metrics) []metricdata.Metrics {
-	m.metrics.match(len(older), len(newer),
-		func(i int) instrumentID { return instrumentIDOf(&older[i], i) },
-		func(j int) instrumentID { return instrumentIDOf(&newer[j], -1-j) })
-	dst := b.metrics.take(len(older) + m.metrics.rest)
+func coalesceMetrics(b *Buffer, p *pairer, older, newer []metricdata.Metrics) []metricdata.Metrics {
+	pairs := p.pairMetrics(older, newer)
+	dst := b.metrics.take(len(older) + pairs.rest)
 	k := 0
-	for i, j := range m.metrics.partner {
+	for i, j := range pairs.partner {
 		if j < 0 {
 			copyWhole(b, &dst[k], &older[i])
 			k++
 		}
 	}
-	for j, i := range m.metrics.partnerOfNewer {
+	for j, i := range pairs.partnerOfNewer {
 		if i >= 0 {
-			coalesceMetric(b, m, &dst[k], &older[i], &newer[j])
+			coalesceMetric(b, p, &dst[k], &older[i], &newer[j])
 		} else {
 			copyWhole(b, &dst[k], &newer[j])
 		}
@@ -107,96 +91,7 @@ func coalesceMetrics(b *Buffer, m *matcher, older, newer []metricdata.Metrics) [
 }
 
 // coalesceMetric makes dst one metric of two that are of the same stream.
-func coalesceMetric(b *Buffer, m *matcher, dst, older, newer *metricdata.Metrics) {
-	data, points := kindOf(newer.Data).coalesce(b, m, dst.Data, older.Data, newer.Data)
+func coalesceMetric(b *Buffer, p *pairer, dst, older, newer *metricdata.Metrics) {
+	data, points := kindOf(newer.Data).coalesce(b, &p.points, dst.Data, older.Data, newer.Data)
 	b.putMetric(dst, newer, data, points)
-}
-
-func (k aggregation[A, P]) coalesce(
-	b *Buffer, m *matcher, old, older, newer metricdata.Aggregation,
-) (metricdata.Aggregation, int) {
-	src := newer.(A)
-	points := k.coalescePoints(b, &m.points, k.head(src), k.get(older.(A)), k.get(src))
-	return k.box(old, src, points), len(points)
-}
-
-// coalescePoints returns the points of older, each joined with the one of newer
-// that is of the same series if possible, and behind them the rest of newer.
-func (k aggregation[A, P]) coalescePoints(
-	b *Buffer, m *matching[attribute.Distinct], h header, older, newer []P,
-) []P {
-	m.matchNeighbours(len(older), len(newer),
-		func(i int) attribute.Distinct { return k.attributes(&older[i]).Equivalent() },
-		func(j int) attribute.Distinct { return k.attributes(&newer[j]).Equivalent() })
-	dst := k.arena(b).take(len(older) + m.rest)
-	apart := 0
-	for i := range older {
-		if j := m.partner[i]; j >= 0 {
-			// A Distinct is a hash: it may be the same for different attributes.
-			if k.attributes(&older[i]).Equals(k.attributes(&newer[j])) && k.join(b, h, &dst[i], &older[i], &newer[j]) {
-				continue
-			}
-			m.partnerOfNewer[j] = -1
-			apart++
-		}
-		dst[i] = older[i]
-		k.deepen(b, dst[i:i+1])
-	}
-	if apart > 0 {
-		dst = k.arena(b).grow(dst, apart)
-	}
-	rest := dst[len(older):len(older)]
-	for j := range newer {
-		if m.partnerOfNewer[j] < 0 {
-			rest = append(rest, newer[j])
-		}
-	}
-	k.deepen(b, rest)
-	return dst
-}
-
-// scopeID and streamID are what makes two scopes, and two metrics within them,
-// the same, see
-// https://opentelemetry.io/docs/specs/otel/metrics/data-model/#opentelemetry-protocol-data-model-producer-recommendations.
-type scopeID struct {
-	name, version, schemaURL string
-	attributes               attribute.Distinct
-}
-
-func scopeIDOf(s *instrumentation.Scope) scopeID {
-	return scopeID{s.Name, s.Version, s.SchemaURL, s.Attributes.Equivalent()}
-}
-
-type streamID struct {
-	name, unit string
-	kind       kind
-	header     header
-	unknown    int // makes what is unknown a stream of its own
-}
-
-// instrumentID tells the instruments of a stream apart: the SDK makes a metric
-// for each of those that differ in their description only.
-type instrumentID struct {
-	streamID
-	description string
-}
-
-func instrumentIDOf(m *metricdata.Metrics, place int) instrumentID {
-	return instrumentID{streamIDOf(m, place), m.Description}
-}
-
-// header is what an aggregation says of all its points.
-type header struct {
-	temporality metricdata.Temporality
-	monotonic   bool
-}
-
-// streamIDOf returns the stream of a metric at a place that no other one has.
-func streamIDOf(m *metricdata.Metrics, place int) streamID {
-	k := kindOf(m.Data)
-	id := streamID{name: m.Name, unit: m.Unit, kind: k, header: k.header(m.Data)}
-	if k == unknownKind {
-		id.unknown = place
-	}
-	return id
 }

@@ -1,16 +1,17 @@
 // Package batch counts, copies, splits and joins collections of metric data.
 //
-// A collection is what a reader hands to an exporter: one
-// [metricdata.ResourceMetrics]. The contract of the SDK allows the reader to
-// reuse it as soon as Export returns, so whoever keeps it needs a copy
-// ([Copy]), and backends limit what they take in one request, so a large one
-// has to go out in parts ([Split]). Several can go out as one, with all their
-// data points ([Merge]) or, where memory is short, with what these amount to
-// ([Coalesce]).
+// A collection is what the SDK hands to an exporter: one
+// [metricdata.ResourceMetrics]. The SDK may reuse it as soon as Export returns,
+// so an exporter that keeps it needs a copy ([Copy]). A backend limits the size
+// of a request, so a large collection has to go out in parts ([Split]). Several
+// collections can go out as one, with all their data points ([Merge]), or, where
+// memory is short, with points joined to fewer ([Coalesce]).
 //
-// All operations know the nine kinds of aggregation through one table, in
-// kinds.go. An aggregation of an unknown kind, which a later release of the
-// SDK may bring, is never dropped: it counts as one data point and passes
-// through whole, without a copy, because nothing is known of its insides;
-// [Unknown] finds it, for a report.
+// All operations know the nine kinds of aggregation through one switch, in
+// kinds.go. A later release of the SDK may bring another kind. This package
+// never drops such an aggregation: it counts as one data point and is passed on
+// whole, without a copy. [Unknown] finds it, for a report.
+//
+// No function of this package returns an error. None changes the collections
+// that it reads, so several may read one collection concurrently.
 package batch

@@ -68,7 +68,7 @@ func ExampleMerge() {
 			fmt.Println("-", point.Time.Format("15:04"), point.Value)
 		}
 	}
-	fmt.Println("a series repeats:", batch.Repeats(merged))
+	fmt.Println("a series repeats:", batch.HasRepeatedSeries(merged))
 	// Output:
 	// temperature
 	// - 03:01 20

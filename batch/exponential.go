@@ -6,18 +6,18 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
 
-// maxBuckets is how many buckets of one sign a coalesced exponential histogram
-// may have, unless one of the two had more. It is the default maximum size of
-// the SDK's aggregation, see
+// maxBuckets is the maximum number of buckets of one sign in a joined point,
+// unless one of the two points has more. It is the default maximum size of the
+// SDK's aggregation, see
 // https://opentelemetry.io/docs/specs/otel/metrics/sdk/#base2-exponential-bucket-histogram-aggregation.
 const maxBuckets = 160
 
-// joinExponential implements coalescing for ExponentialHistogram.
+// joinExponential joins two points, as the functions in join.go do.
 func joinExponential[N number](
-	b *Buffer, a *numberArenas[N], h header, dst, older, newer *metricdata.ExponentialHistogramDataPoint[N],
+	b *Buffer, a *numberArenas[N], t metricdata.Temporality, dst, older, newer *metricdata.ExponentialHistogramDataPoint[N],
 ) bool {
 	*dst = *newer
-	switch h.temporality {
+	switch t {
 	case metricdata.DeltaTemporality:
 		if !addExponentials(b, dst, older, newer) {
 			return false
@@ -69,7 +69,7 @@ func addExponentials[N number](b *Buffer, dst, older, newer *metricdata.Exponent
 	return ok
 }
 
-// A bucketPair is the buckets of one sign of two points.
+// A bucketPair has the buckets of one sign of two points.
 type bucketPair struct{ older, newer *metricdata.ExponentialBucket }
 
 // fits reports whether the sum of both, with their scales lowered by the
@@ -84,7 +84,7 @@ func (p bucketPair) span(olderShift, newerShift int64) span {
 }
 
 // add returns the sum of both with their scales lowered by the shifts, or false
-// if it cannot be represented.
+// if a count or an index overflows.
 func (p bucketPair) add(b *Buffer, olderShift, newerShift int64) (sum metricdata.ExponentialBucket, ok bool) {
 	s := p.span(olderShift, newerShift)
 	if s.size() == 0 {
@@ -114,15 +114,14 @@ func addBuckets(dst, src *metricdata.ExponentialBucket, shift int64) bool {
 	return true
 }
 
-// lowered returns the index of the bucket that takes up bucket i when the scale
-// is lowered by shift: each step makes one bucket of two, 2k and 2k+1.
+// lowered returns the index of the bucket that contains bucket i when the scale
+// is lowered by shift: each step makes one bucket of the two 2k and 2k+1.
 func lowered(i, shift int64) int64 { return i >> shift }
 
-// A span is a range of bucket indexes from low up to end. It is empty if they
-// are equal.
+// A span is a range of bucket indexes from low to end, without end.
 type span struct{ low, end int64 }
 
-// spanOf returns the span of the buckets that hold anything.
+// spanOf returns the span from the first to the last bucket that is not empty.
 func spanOf(b *metricdata.ExponentialBucket) span {
 	first, last := 0, len(b.Counts)
 	for first < last && b.Counts[first] == 0 {

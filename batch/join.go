@@ -9,17 +9,15 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
 
-// The functions in this file make one point of two of the same series. They
-// fill dst, or report false if the two have to stay apart; dst is undefined
-// then. Nothing in dst may share memory with the two.
+// The functions in this file join two data points of the same series. They fill
+// dst, which then shares no memory with the two, or report false if the two
+// have to stay apart. Then dst is undefined.
 
-// number is the type of the values of a stream.
-type number interface{ int64 | float64 }
-
-// joinSum implements coalescing for Sum.
-func joinSum[N number](b *Buffer, a *numberArenas[N], h header, dst, older, newer *metricdata.DataPoint[N]) bool {
+func joinSum[N number](
+	b *Buffer, a *numberArenas[N], t metricdata.Temporality, dst, older, newer *metricdata.DataPoint[N],
+) bool {
 	*dst = *newer
-	switch h.temporality {
+	switch t {
 	case metricdata.DeltaTemporality:
 		var ok bool
 		if dst.Value, ok = add(older.Value, newer.Value); !ok {
@@ -39,19 +37,17 @@ func joinSum[N number](b *Buffer, a *numberArenas[N], h header, dst, older, newe
 	return true
 }
 
-// joinGauge implements coalescing for Gauge.
-func joinGauge[N number](b *Buffer, a *numberArenas[N], _ header, dst, older, newer *metricdata.DataPoint[N]) bool {
+func joinGauge[N number](b *Buffer, a *numberArenas[N], dst, older, newer *metricdata.DataPoint[N]) bool {
 	*dst = *newer
 	dst.Exemplars = joinExemplars(b, a, older.Exemplars, newer.Exemplars)
 	return true
 }
 
-// joinHistogram implements coalescing for Histogram.
 func joinHistogram[N number](
-	b *Buffer, a *numberArenas[N], h header, dst, older, newer *metricdata.HistogramDataPoint[N],
+	b *Buffer, a *numberArenas[N], t metricdata.Temporality, dst, older, newer *metricdata.HistogramDataPoint[N],
 ) bool {
 	*dst = *newer
-	switch h.temporality {
+	switch t {
 	case metricdata.DeltaTemporality:
 		if !addHistograms(b, dst, older, newer) {
 			return false
@@ -92,21 +88,20 @@ func addHistograms[N number](b *Buffer, dst, older, newer *metricdata.HistogramD
 	return true
 }
 
-// joinSummary implements coalescing for Summary.
-func joinSummary(b *Buffer, _ header, dst, _, newer *metricdata.SummaryDataPoint) bool {
+func joinSummary(b *Buffer, dst, newer *metricdata.SummaryDataPoint) bool {
 	*dst = *newer
 	dst.QuantileValues = b.quantiles.clone(newer.QuantileValues)
 	return true
 }
 
-// joinTime returns the start of a delta point that covers two others. It
-// reports false if time went backwards from one to the other: the point would
-// end before it starts, or not cover the newer one.
+// joinTime returns the start of a delta point that covers two others. It reports
+// false if time went backwards between the two: the point would end before it
+// starts, or not cover the newer one.
 func joinTime(olderStart, olderTime, newerStart, newerTime time.Time) (start time.Time, ok bool) {
 	return olderStart, !newerStart.Before(olderStart) && !newerTime.Before(olderTime) && !newerTime.Before(olderStart)
 }
 
-// add returns a + b, or false if that is beyond what N can hold.
+// add returns a + b, or false if the sum overflows.
 func add[N number](a, b N) (sum N, ok bool) {
 	sum = a + b
 	if N(1)/2 == 0 { // integers
@@ -124,8 +119,8 @@ func addCounts(a, b uint64) (sum uint64, ok bool) {
 func lower[N number](a, b N) bool  { return a < b }
 func higher[N number](a, b N) bool { return a > b }
 
-// joinExtrema returns the better of two extrema. It is not known if one of them
-// is not, unless that one stands for no measurement.
+// joinExtrema returns the better of two extrema. It returns an unknown one if one
+// of the two is unknown, unless that one is of no measurement.
 func joinExtrema[N number](
 	older, newer metricdata.Extrema[N], olderCount, newerCount uint64, better func(a, b N) bool,
 ) metricdata.Extrema[N] {
@@ -146,7 +141,7 @@ func joinExtrema[N number](
 }
 
 // joinExemplars returns copies of the newest exemplars of both points, as many
-// as the larger of the two has, the older ones first.
+// as the point with more exemplars has. Those of the older point come first.
 func joinExemplars[N number](
 	b *Buffer, a *numberArenas[N], older, newer []metricdata.Exemplar[N],
 ) []metricdata.Exemplar[N] {
@@ -159,6 +154,6 @@ func joinExemplars[N number](
 	slices.SortStableFunc(dst, func(x, y metricdata.Exemplar[N]) int { return y.Time.Compare(x.Time) })
 	slices.Reverse(dst[:room])
 	copy(dst[room:], newer)
-	deepenExemplars(b, dst)
+	detachExemplars(b, dst)
 	return dst
 }

@@ -81,7 +81,7 @@ func benchmarkCopies(b *testing.B, collections []*metricdata.ResourceMetrics) {
 	}
 }
 
-func BenchmarkRepeats(b *testing.B) {
+func BenchmarkHasRepeatedSeries(b *testing.B) {
 	for _, shape := range []struct {
 		name string
 		rm   *metricdata.ResourceMetrics
@@ -94,7 +94,7 @@ func BenchmarkRepeats(b *testing.B) {
 		b.Run(shape.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if batch.Repeats(shape.rm) {
+				if batch.HasRepeatedSeries(shape.rm) {
 					b.Fatal("nothing is repeated")
 				}
 			}

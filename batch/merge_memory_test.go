@@ -12,7 +12,7 @@ import (
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
 )
 
-// The few allocations are for the table that lines up the metrics.
+// The few allocations are for the table that groups the metrics.
 func TestMergeIntoAUsedBufferAllocatesLittle(t *testing.T) {
 	for name, rm := range map[string]*metricdata.ResourceMetrics{
 		"mixed":        metrictest.Mixed(3000),

@@ -6,9 +6,9 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
 
-// A Part is a run of consecutive data points of one collection: what goes out
-// in one batch. It refers to the collection and is valid as long as that is
-// not changed. Parts are values: they may be kept, copied and used
+// A Part is a run of consecutive data points of one collection, for one batch.
+// It refers to the collection and is valid until the collection changes. A Part
+// is a value: it may be kept and copied, and its methods may be called
 // concurrently.
 type Part struct {
 	src    *metricdata.ResourceMetrics
@@ -16,12 +16,13 @@ type Part struct {
 	points int
 }
 
-// position is where a data point stands in a collection.
+// position is the place of a data point in a collection.
 type position struct{ scope, metric, point int }
 
-// Split yields the parts of rm, in order, of maxPoints data points each but
-// for the last, which has what remains. A maxPoints of zero or less means one
-// part. A collection without data points has no parts.
+// Split yields the parts of rm in order. Each has maxPoints data points, except
+// the last one, which has the rest. A maxPoints of zero or less means one part.
+// A collection without data points has no parts. Split copies nothing and does
+// not change rm.
 func Split(rm *metricdata.ResourceMetrics, maxPoints int) iter.Seq[Part] {
 	return func(yield func(Part) bool) {
 		left := Points(rm)
@@ -43,10 +44,10 @@ func Split(rm *metricdata.ResourceMetrics, maxPoints int) iter.Seq[Part] {
 // Points returns the number of data points in the part.
 func (p Part) Points() int { return p.points }
 
-// Copy fills dst with a deep copy of the part, as [Copy] does with a whole
-// collection, and returns it. Resource, scopes, names, descriptions, units,
-// temporality and monotonicity are those of the source, and so is the order.
-// Scopes and metrics that have no data point in the part are left out.
+// Copy fills dst with a deep copy of the part and returns it, as the function
+// [Copy] does with a whole collection. Resource, scopes, names, descriptions,
+// units, temporality, monotonicity and order are those of the source. The copy
+// omits scopes and metrics without a data point in the part.
 func (p Part) Copy(dst *Buffer) *metricdata.ResourceMetrics {
 	if dst == nil {
 		dst = new(Buffer)
@@ -68,7 +69,7 @@ func (p Part) Copy(dst *Buffer) *metricdata.ResourceMetrics {
 	return &dst.collection
 }
 
-// size returns how many scopes and metrics the part touches.
+// size returns the number of scopes and metrics that have points in the part.
 func (p Part) size() (scopes, metrics int) {
 	var last *metricdata.ScopeMetrics
 	for run := range p.runs() {
@@ -90,7 +91,7 @@ func (p Part) end() position {
 	return end
 }
 
-// A run is the part of one metric that lies in a Part.
+// A run is what a Part has of one metric.
 type run struct {
 	scope    *metricdata.ScopeMetrics
 	metric   *metricdata.Metrics
@@ -121,7 +122,7 @@ func (p Part) runs() iter.Seq[run] {
 }
 
 // A partWriter appends runs to the collection in a buffer. Its slices have room
-// for all of them.
+// for all runs of the part.
 type partWriter struct {
 	*Buffer
 	last    *metricdata.ScopeMetrics // the source of the scope written last
@@ -136,7 +137,7 @@ func (w *partWriter) write(r run) {
 		w.scopes = append(w.scopes, metricdata.ScopeMetrics{Scope: r.scope.Scope})
 	}
 	w.metrics = w.metrics[:len(w.metrics)+1]
-	copyMetric(w.Buffer, &w.metrics[len(w.metrics)-1], r.metric, r.from, r.to)
+	copyRange(w.Buffer, &w.metrics[len(w.metrics)-1], r.metric, r.from, r.to)
 	scope := &w.scopes[len(w.scopes)-1]
 	scope.Metrics = w.metrics[:len(w.metrics):len(w.metrics)]
 }

@@ -17,6 +17,9 @@ import (
 	"github.com/asyncmetric/asyncmetric/otlp"
 )
 
+// weird is an aggregation of a kind that the SDK does not have.
+type weird struct{ metricdata.Gauge[int64] }
+
 func TestWhatOTLPCannotExpressIsAnError(t *testing.T) {
 	const metric = "scope_metrics[1].metrics[2]"
 	early, late := time.Unix(0, -1), time.Unix(18446744073, 709551616)

@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
+	"github.com/asyncmetric/asyncmetric/internal/otlptest"
 	"github.com/asyncmetric/asyncmetric/otlp"
 )
 
@@ -117,7 +118,7 @@ func TestATruncatedRecordIsAnErrorOrAShorterOne(t *testing.T) {
 func TestAFlippedBitDoesNoHarm(t *testing.T) {
 	every := metrictest.EveryKind(1)
 	scope := every.ScopeMetrics[1]
-	for _, m := range append(scope.Metrics, oddities().ScopeMetrics[0].Metrics...) {
+	for _, m := range append(scope.Metrics, otlptest.Oddities().ScopeMetrics[0].Metrics...) {
 		every.ScopeMetrics = []metricdata.ScopeMetrics{{Scope: scope.Scope, Metrics: []metricdata.Metrics{m}}}
 		t.Run(m.Name, func(t *testing.T) { flipEveryBit(t, encoded(t, every)) })
 	}

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
+	"github.com/asyncmetric/asyncmetric/internal/otlptest"
 )
 
 // What other programs write, or the same program of tomorrow.
@@ -39,7 +40,7 @@ func TestUnknownDataIsNone(t *testing.T) {
 func TestWhatMetricdataDoesNotHaveIsLeftOut(t *testing.T) {
 	message := &metricspb.ResourceMetrics{}
 	require.NoError(t, proto.Unmarshal(encoded(t, metrictest.Numbers(1, 1)), message))
-	want := meaning(metrictest.Numbers(1, 1))
+	want := otlptest.Meaning(metrictest.Numbers(1, 1))
 
 	message.Resource.DroppedAttributesCount = 1
 	message.ScopeMetrics[0].Scope.DroppedAttributesCount = 1
@@ -48,7 +49,7 @@ func TestWhatMetricdataDoesNotHaveIsLeftOut(t *testing.T) {
 	message.ScopeMetrics[0].Metrics[0].GetSum().DataPoints[0].Flags = 1 << 1
 	record, err := proto.Marshal(message)
 	require.NoError(t, err)
-	assert.Equal(t, want, meaning(decoded(t, record)))
+	assert.Equal(t, want, otlptest.Meaning(decoded(t, record)))
 }
 
 func TestTheLastOfAOneofWins(t *testing.T) {

@@ -5,13 +5,12 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	metricspb "go.opentelemetry.io/proto/otlp/metrics/v1"
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
+	"github.com/asyncmetric/asyncmetric/internal/otlptest"
 	"github.com/asyncmetric/asyncmetric/otlp"
 )
 
@@ -23,7 +22,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte{})
 	f.Add(encoded(f, metrictest.EveryKind(2)))
 	f.Add(encoded(f, metrictest.Mixed(3)))
-	f.Add(encoded(f, oddities()))
+	f.Add(encoded(f, otlptest.Oddities()))
 	for _, bomb := range bombs(1 << 8) {
 		f.Add(bomb)
 	}
@@ -37,8 +36,8 @@ func FuzzDecode(f *testing.F) {
 			require.LessOrEqual(t, damage.Offset, len(input))
 			return
 		}
-		means := meaning(rm)
-		require.Equal(t, means, meaning(recoded(t, rm)))
+		means := otlptest.Meaning(rm)
+		require.Equal(t, means, otlptest.Meaning(recoded(t, rm)))
 
 		message := &metricspb.ResourceMetrics{}
 		if proto.Unmarshal(input, message) != nil {
@@ -46,7 +45,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		canonical, err := proto.Marshal(message)
 		require.NoError(t, err)
-		require.Equal(t, means, meaning(decoded(t, canonical)))
+		require.Equal(t, means, otlptest.Meaning(decoded(t, canonical)))
 	})
 }
 
@@ -63,22 +62,4 @@ func allocated() uint64 {
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
 	return stats.TotalAlloc
-}
-
-// oddities returns a collection with attributes of all types.
-func oddities() *metricdata.ResourceMetrics {
-	all := []attribute.KeyValue{
-		attribute.Bool("bool", true), attribute.Int("int", -1), attribute.Float64("float", 0.5),
-		attribute.String("string", "s"), attribute.BoolSlice("bools", []bool{true, false}),
-		attribute.IntSlice("ints", []int{1, -1}), attribute.Float64Slice("floats", []float64{1, 2}),
-		attribute.StringSlice("strings", []string{"a", "b"}), attribute.ByteSlice("bytes", []byte{0, 0xff}),
-		attribute.Slice("slice", attribute.IntValue(1), attribute.StringValue("1"), attribute.Value{}),
-		attribute.Map("map", attribute.Map("in", attribute.Slice("in", attribute.SliceValue()))), {Key: "empty"},
-	}
-	rm := one(metricdata.Gauge[float64]{DataPoints: []metricdata.DataPoint[float64]{{
-		Attributes: attribute.NewSet(all...), Value: -0.5,
-		Exemplars: []metricdata.Exemplar[float64]{{FilteredAttributes: all, SpanID: []byte{1}, TraceID: []byte{2}}},
-	}}})
-	rm.ScopeMetrics[0].Scope.SchemaURL = "https://example.com/schema"
-	return rm
 }

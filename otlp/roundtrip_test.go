@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
+	"github.com/asyncmetric/asyncmetric/internal/otlptest"
 	"github.com/asyncmetric/asyncmetric/otlp"
 )
 
@@ -53,8 +54,8 @@ func TestEveryCollectionComesBack(t *testing.T) {
 }
 
 func everyCollectionComesBack(t *rapid.T) {
-	rm := drawCollection(t)
-	before := meaning(rm)
+	rm := otlptest.Collection(t)
+	before := otlptest.Meaning(rm)
 	prefix := rapid.SliceOf(rapid.Byte()).Draw(t, "prefix")
 	record, err := otlp.Append(prefix[:len(prefix):len(prefix)], rm)
 	require.NoError(t, err)
@@ -62,13 +63,13 @@ func everyCollectionComesBack(t *rapid.T) {
 	record = record[len(prefix):]
 
 	back := decoded(t, record)
-	require.Equal(t, before, meaning(back))
-	require.Equal(t, before, meaning(rm), "the argument has changed")
+	require.Equal(t, before, otlptest.Meaning(back))
+	require.Equal(t, before, otlptest.Meaning(rm), "the argument has changed")
 
 	again := encoded(t, back)
 	clear(record)
-	require.Equal(t, before, meaning(back), "the result refers to the input")
-	require.Equal(t, before, meaning(decoded(t, again)))
+	require.Equal(t, before, otlptest.Meaning(back), "the result refers to the input")
+	require.Equal(t, before, otlptest.Meaning(decoded(t, again)))
 }
 
 // Not only in its meaning: in all that reflect.DeepEqual sees.
@@ -90,7 +91,7 @@ func TestCollectionsOfTheSDKComeBackAsTheyWere(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := recoded(t, rm)
-			require.Equal(t, meaning(rm), meaning(got))
+			require.Equal(t, otlptest.Meaning(rm), otlptest.Meaning(got))
 			assert.True(t, reflect.DeepEqual(rm, got))
 		})
 	}

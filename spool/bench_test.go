@@ -14,6 +14,7 @@ import (
 
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
 	"github.com/asyncmetric/asyncmetric/otlp"
+	"github.com/asyncmetric/asyncmetric/queue"
 	"github.com/asyncmetric/asyncmetric/spool/frame"
 )
 
@@ -121,9 +122,9 @@ func BenchmarkTakeAndSettle(b *testing.B) {
 			}
 			b.ResetTimer()
 			for range b.N {
-				e, err := q.Take(context.Background(), nil)
+				e, err := q.Take(context.Background(), queue.Limit{})
 				require.NoError(b, err)
-				require.NoError(b, e.Settle(e.Points(), 0))
+				require.NoError(b, e.Settle(queue.Outcome{Exported: e.Points()}))
 			}
 			b.ReportMetric(float64(b.N)*benchPoints/b.Elapsed().Seconds(), "points/s")
 		})

@@ -66,7 +66,7 @@ func (s *store) apply(c *change) error {
 	}
 	written := false
 	viewErr := s.view(func(tx *bbolt.Tx) error {
-		written = tx.ID() >= id
+		written = id > 0 && tx.ID() >= id
 		return nil
 	})
 	switch {

@@ -12,7 +12,7 @@ import (
 )
 
 // bytesPerPoint makes a bound in bytes of one in data points.
-const bytesPerPoint = 20
+const bytesPerPoint = 5
 
 func TestQueueKeepsTheContract(t *testing.T) {
 	queuetest.Run(t, queuetest.Config{

@@ -34,13 +34,13 @@ func TestConcurrentPutsLoseNoTotalsHoweverTightTheBound(t *testing.T) {
 		assert.Empty(t, told.dropped(), "bound %d", bound)
 		total := int64(0)
 		for {
-			e, err := q.Take(t.Context(), nil)
+			e, err := q.Take(t.Context(), queue.Limit{})
 			if err != nil {
 				require.ErrorIs(t, err, queue.ErrEmpty)
 				break
 			}
 			total += metrictest.Value(e.Collection())
-			require.NoError(t, e.Settle(e.Points(), 0))
+			require.NoError(t, e.Settle(queue.Outcome{Exported: e.Points()}))
 		}
 		assert.Equal(t, int64(8*50), total, "bound %d", bound)
 	}
@@ -64,13 +64,13 @@ func TestSteadyProducersDoNotHoldUpTake(t *testing.T) {
 	}
 	for taken := 0; taken < 50; {
 		before := puts.Load()
-		e, err := q.Take(t.Context(), nil)
+		e, err := q.Take(t.Context(), queue.Limit{})
 		if errors.Is(err, queue.ErrEmpty) {
 			continue
 		}
 		require.NoError(t, err)
 		require.LessOrEqual(t, puts.Load()-before, int64(50*producers))
-		require.NoError(t, e.Settle(e.Points(), 0))
+		require.NoError(t, e.Settle(queue.Outcome{Exported: e.Points()}))
 		taken++
 	}
 	stop()

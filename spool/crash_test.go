@@ -64,13 +64,13 @@ func childCrash(dir string) error {
 		if value%3 > 0 && !renewing {
 			continue
 		}
-		e, err := q.Take(ctx, nil)
+		e, err := q.Take(ctx, queue.Limit{})
 		if err != nil {
 			return err
 		}
 		taken := metrictest.Value(e.Collection())
 		fmt.Println("settling", taken)
-		if err := e.Settle(1, 0); err != nil {
+		if err := e.Settle(queue.Outcome{Exported: 1}); err != nil {
 			return err
 		}
 		fmt.Println("settled", taken)
@@ -135,14 +135,14 @@ func TestCrashBetweenTheStepsOfAChangeLosesNothing(t *testing.T) {
 func remaining(t *testing.T, dir string) (values []int64, sum int64) {
 	q, told := open(t, dir)
 	for {
-		e, err := q.Take(t.Context(), nil)
+		e, err := q.Take(t.Context(), queue.Limit{})
 		if err != nil {
 			require.ErrorIs(t, err, queue.ErrEmpty)
 			break
 		}
 		values = append(values, metrictest.Value(e.Collection()))
 		sum += metrictest.Value(e.Collection())
-		require.NoError(t, e.Settle(1, 0))
+		require.NoError(t, e.Settle(queue.Outcome{Exported: 1}))
 	}
 	require.NoError(t, told.failures())
 	require.NoError(t, q.Close())

@@ -28,13 +28,13 @@ func template(t *testing.T, records int) []byte {
 	}
 	var entries []queue.Entry
 	for range records / 4 {
-		e, err := q.Take(t.Context(), nil)
+		e, err := q.Take(t.Context(), queue.Limit{})
 		require.NoError(t, err)
 		entries = append(entries, e)
 	}
 	for i, e := range entries {
 		if i%3 != 0 {
-			require.NoError(t, e.Settle(e.Points(), 0))
+			require.NoError(t, e.Settle(queue.Outcome{Exported: e.Points()}))
 		}
 	}
 	require.NoError(t, q.Close())
@@ -56,7 +56,7 @@ func survive(t *testing.T, content []byte) (delivered int) {
 	require.NoError(t, q.Put(ctx, metrictest.Numbers(3, 1<<40)), "Put after damage")
 	last := int64(-1)
 	for {
-		e, err := q.Take(ctx, nil)
+		e, err := q.Take(ctx, queue.Limit{})
 		if errors.Is(err, queue.ErrEmpty) {
 			break
 		}
@@ -65,7 +65,7 @@ func survive(t *testing.T, content []byte) (delivered int) {
 		require.Greater(t, value, last, "order")
 		last = value
 		delivered++
-		require.NoError(t, e.Settle(e.Points(), 0), "Settle after damage")
+		require.NoError(t, e.Settle(queue.Outcome{Exported: e.Points()}), "Settle after damage")
 		requireConserved(t, q)
 	}
 	require.NoError(t, q.Put(ctx, metrictest.Numbers(3, 1<<41)), "Put after damage")

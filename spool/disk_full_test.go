@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
+	"github.com/asyncmetric/asyncmetric/queue"
 )
 
 func init() { children["fullDisk"] = childFullDisk }
@@ -62,7 +63,9 @@ func fillDisk(dir string, limit uint64) error {
 		return err
 	}
 	o := new(told)
-	q.Observe(o.observer())
+	if err := q.Start(o.observer()); err != nil {
+		return err
+	}
 	if err := setLimit(limit); err != nil {
 		return err
 	}
@@ -119,14 +122,14 @@ func fillDisk(dir string, limit uint64) error {
 }
 
 func takeInChild(q *Queue, want int64) error {
-	e, err := q.Take(context.Background(), nil)
+	e, err := q.Take(context.Background(), queue.Limit{})
 	if err != nil {
 		return fmt.Errorf("Take: %w", err)
 	}
 	if got := metrictest.Value(e.Collection()); got != want {
 		return fmt.Errorf("Take: want %d, got %d", want, got)
 	}
-	if err := e.Settle(e.Points(), 0); err != nil {
+	if err := e.Settle(queue.Outcome{Exported: e.Points()}); err != nil {
 		return fmt.Errorf("Settle: %w", err)
 	}
 	return nil

@@ -7,12 +7,12 @@
 //
 // # What it promises
 //
-// Export returns when the collection is on the disk itself: it has been written
-// and synced. Nothing that was acknowledged so is lost when the process ends,
-// however it does, kill -9 included, nor when the computer loses power. It is
-// deleted when it has been delivered, or has ended otherwise, and that has been
-// told to the queue; the next process goes on with the oldest, in order. So
-// delivery is at least once: what was in flight at a crash, one collection or
+// Export returns nil when the collection is on the disk itself: it has been
+// written and synced. Nothing that was acknowledged so is lost when the process
+// ends, however it does, kill -9 included, nor when the computer loses power. The
+// queue deletes it when the exporter has settled it: exported or dropped. What
+// the exporter returns stays. The next process goes on with the oldest, in order.
+// So delivery is at least once: what was in flight at a crash, one collection or
 // with merging one batch, may arrive twice.
 //
 // What it does not promise: to survive the loss of the disk, and to tell a
@@ -47,9 +47,12 @@
 // file is checked by Open and before each change, so that damage does not crash
 // the process, and a fault in the mapped file is contained.
 //
-// A full disk makes Put return an error, and delivery goes on. If an end cannot
-// be recorded, Settle returns an error, the entry has ended all the same, and
-// it is tried again with whatever is written next.
+// A full disk makes Put return an error, and delivery goes on. A disk that hangs
+// holds up Put and Take only until their context ends. Put then says that the
+// collection may still be queued, if the disk has it already. A context that had
+// ended before gives the disk 100 ms. If an end cannot be recorded, Settle
+// returns an error, the entry has ended all the same, and the queue tries again
+// with whatever it writes next.
 //
 // A record that a newer release wrote is left in place, reported once and
 // passed over. A file in a newer format is refused by Open.

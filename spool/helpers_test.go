@@ -61,7 +61,7 @@ func open(t testing.TB, dir string, opts ...Option) (*Queue, *told) {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = q.Close() })
 	o := new(told)
-	q.Observe(o.observer())
+	require.NoError(t, q.Start(o.observer()))
 	return q, o
 }
 
@@ -78,14 +78,14 @@ func putValues(t testing.TB, q *Queue, n int, values ...int64) {
 func drain(t testing.TB, q *Queue) (values []int64) {
 	t.Helper()
 	for {
-		e, err := q.Take(t.Context(), nil)
+		e, err := q.Take(t.Context(), queue.Limit{})
 		if errors.Is(err, queue.ErrEmpty) || errors.Is(err, queue.ErrClosed) {
 			requireConserved(t, q)
 			return values
 		}
 		require.NoError(t, err)
 		values = append(values, metrictest.Value(e.Collection()))
-		require.NoError(t, e.Settle(e.Points(), 0))
+		require.NoError(t, e.Settle(queue.Outcome{Exported: e.Points()}))
 	}
 }
 

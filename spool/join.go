@@ -3,6 +3,7 @@ package spool
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
@@ -24,22 +25,22 @@ const (
 	maxGrowth = 2
 )
 
-// A join makes one entry of two, or takes a call of Put up in one.
+// A join makes one entry of two, or joins a call of Put to one.
 type join struct {
 	older *entry
 	newer *entry // or nil
-	put   *put   // or nil
+	put   *putOp // or nil
 	data  index  // of older from then on
 	frame []byte
 }
 
 // joinPairs joins pairs until put fits within limit, or it has done so much
-// work. It reports whether it has taken put up.
-func (q *Queue) joinPairs(p *plan, put *put, work, limit int64) (taken bool) {
+// work. It reports whether it has joined put itself.
+func (q *Queue) joinPairs(p *plan, put *putOp, work, limit int64) (joined bool) {
 	size := put.index.size
 	for done := int64(0); !q.fitsNow(p, size, limit) && done <= work*size; {
 		older, newer, grown := q.claimPair()
-		if grown && q.complete(p, put) {
+		if grown && q.fillNewest(p, put) {
 			q.letGo(older, newer)
 			return true
 		}
@@ -60,13 +61,13 @@ func (q *Queue) joinPairs(p *plan, put *put, work, limit int64) (taken bool) {
 func (q *Queue) claimPair() (older, newer *entry, grown bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	target := q.ledger.coarsening.target
+	target := q.ledger.coalescer.target
 	older = q.ledger.findPair()
 	if older != nil {
 		newer = older.next
 		older.state, newer.state = claimed, claimed
 	}
-	return older, newer, q.ledger.coarsening.target > target
+	return older, newer, q.ledger.coalescer.target > target
 }
 
 // letGo lets go of entries that were claimed.
@@ -89,7 +90,7 @@ func (q *Queue) joinPair(p *plan, older, newer *entry) (work int64) {
 	j := join{older: older, newer: newer}
 	first, second := q.load(older, p), q.load(newer, p)
 	if first == nil || second == nil || !j.make(first, second, newer.index) || j.data.size >= work {
-		q.keepApart(older, newer)
+		q.markUnjoinable(older, newer)
 		return work
 	}
 	if len(p.joins) > 0 {
@@ -106,26 +107,26 @@ func (q *Queue) joinPair(p *plan, older, newer *entry) (work int64) {
 	return work
 }
 
-// keepApart lets go of a pair and remembers not to try it again.
-func (q *Queue) keepApart(older, newer *entry) {
+// markUnjoinable lets go of a pair and remembers not to try it again.
+func (q *Queue) markUnjoinable(older, newer *entry) {
 	q.mu.Lock()
-	older.apart = newer.version
+	older.unjoinable = newer.version
 	q.mu.Unlock()
 	q.letGo(older, newer)
 }
 
-// complete joins put to the newest entry if that has less parts than it should.
-func (q *Queue) complete(p *plan, put *put) bool {
+// fillNewest joins put to the newest entry if that has less parts than it should.
+func (q *Queue) fillNewest(p *plan, put *putOp) bool {
 	q.mu.Lock()
 	newest := q.ledger.backlog.last
-	incomplete := newest != nil && newest.parts < q.ledger.coarsening.target
+	incomplete := newest != nil && newest.parts < q.ledger.coalescer.target
 	q.mu.Unlock()
 	return incomplete && q.joinNewest(p, put)
 }
 
 // joinNewest joins put to the newest entry that waits, and reports whether there
 // is one of the same resource, and room for the result.
-func (q *Queue) joinNewest(p *plan, put *put) bool {
+func (q *Queue) joinNewest(p *plan, put *putOp) bool {
 	newest := q.claimNewest(put)
 	if newest == nil {
 		return false
@@ -143,11 +144,12 @@ func (q *Queue) joinNewest(p *plan, put *put) bool {
 	return true
 }
 
-func (q *Queue) claimNewest(put *put) *entry {
+func (q *Queue) claimNewest(put *putOp) *entry {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	newest := q.ledger.backlog.last
-	if newest == nil || newest.state != waiting || newest.resource != put.index.resource {
+	if newest == nil || newest.state != waiting || newest.resource != put.index.resource ||
+		q.ledger.flightBetween(newest, math.MaxUint64) {
 		return nil
 	}
 	newest.state = claimed
@@ -206,7 +208,7 @@ func (q *Queue) load(e *entry, p *plan) *metricdata.ResourceMetrics {
 	if e.collection != nil {
 		return e.collection
 	}
-	r := reading{entry: e}
+	r := readOp{entry: e}
 	r.record, r.err = q.read(e, p)
 	rm, err := r.collection()
 	q.mu.Lock()

@@ -115,7 +115,7 @@ func childProduce(dir string) error {
 	e, err := asyncmetric.New(inner, asyncmetric.WithQueue(q),
 		asyncmetric.WithRetry(asyncmetric.Retry{
 			InitialInterval: time.Millisecond, MaxInterval: 10 * time.Millisecond,
-			Classify: func(error) (bool, time.Duration) { return true, 0 },
+			Classify: func(error) asyncmetric.Verdict { return asyncmetric.Verdict{Action: asyncmetric.ActionRetry} },
 		}),
 		asyncmetric.WithErrorHandler(otel.ErrorHandlerFunc(func(error) {})))
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 
 	"github.com/asyncmetric/asyncmetric/batch"
+	"github.com/asyncmetric/asyncmetric/queue"
 )
 
 // ofIntegers returns a collection of a point of each kind of histogram of
@@ -51,7 +52,7 @@ func TestHistogramsOfIntegersAreJoined(t *testing.T) {
 	var counts [2]uint64
 	last := [2]time.Time{}
 	for q.Stats().Queued > 0 {
-		e, err := q.Take(t.Context(), nil)
+		e, err := q.Take(t.Context(), queue.Limit{})
 		require.NoError(t, err)
 		require.Equal(t, 2, batch.Points(e.Collection()), "one of each kind")
 		explicit := e.Collection().ScopeMetrics[0].Metrics[0].Data.(metricdata.Histogram[float64]).DataPoints[0]
@@ -61,7 +62,7 @@ func TestHistogramsOfIntegersAreJoined(t *testing.T) {
 		last = [2]time.Time{explicit.Time, exponential.Time}
 		counts[0] += explicit.Count
 		counts[1] += exponential.Count
-		require.NoError(t, e.Settle(e.Points(), 0))
+		require.NoError(t, e.Settle(queue.Outcome{Exported: e.Points()}))
 	}
 	assert.Equal(t, [2]uint64{collections, collections}, counts)
 	assert.Empty(t, told.dropped())

@@ -8,13 +8,15 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/bbolt"
+
+	"github.com/asyncmetric/asyncmetric/queue"
 )
 
 // taken returns an entry of a queue that has been closed meanwhile.
 func taken(t *testing.T, dir string) *entry {
 	t.Helper()
 	q, _ := open(t, dir)
-	e, err := q.Take(t.Context(), nil)
+	e, err := q.Take(t.Context(), queue.Limit{})
 	require.NoError(t, err)
 	require.NoError(t, q.Close())
 	return e.(*entry)
@@ -41,7 +43,7 @@ func TestSettleAfterCloseSurvivesADamagedFile(t *testing.T) {
 	dir := filled(t, 1)
 	e := taken(t, dir)
 	circle(t, dir)
-	require.ErrorIs(t, e.Settle(e.Points(), 0), errDamaged)
+	require.ErrorIs(t, e.Settle(queue.Outcome{Exported: e.Points()}), errDamaged)
 }
 
 func TestSettleAfterCloseSaysThatItCannotFindTheRecord(t *testing.T) {
@@ -49,7 +51,7 @@ func TestSettleAfterCloseSaysThatItCannotFindTheRecord(t *testing.T) {
 	damageIndex := func(_, index *bbolt.Bucket) error { return index.Put(key(1), []byte{0}) }
 	edit(t, dir, damageIndex)
 	e := taken(t, dir)
-	require.ErrorContains(t, e.Settle(e.Points(), 0), "may be delivered again")
+	require.ErrorContains(t, e.Settle(queue.Outcome{Exported: e.Points()}), "may be delivered again")
 	q, _ := open(t, dir)
 	assert.Equal(t, []int64{1}, drain(t, q))
 }

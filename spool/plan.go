@@ -2,13 +2,13 @@ package spool
 
 import "github.com/asyncmetric/asyncmetric/queue"
 
-// A plan is what the keeper is about to write in one transaction. The entries
+// A plan is what the writer is about to write in one transaction. The entries
 // in it are claimed.
 type plan struct {
-	endings []*ending
-	puts    []*put // that become entries of their own
-	joins   []join
-	drops   []drop
+	settleOps []*settleOp
+	puts      []*putOp // that become entries of their own
+	joins     []join
+	drops     []drop
 
 	entries int   // how many more will wait
 	bytes   int64 // how many more of what waits
@@ -23,10 +23,10 @@ type drop struct {
 }
 
 func (p *plan) empty() bool {
-	return len(p.endings) == 0 && len(p.puts) == 0 && len(p.joins) == 0 && len(p.drops) == 0
+	return len(p.settleOps) == 0 && len(p.puts) == 0 && len(p.joins) == 0 && len(p.drops) == 0
 }
 
-func (p *plan) addPut(put *put) {
+func (p *plan) addPut(put *putOp) {
 	p.puts = append(p.puts, put)
 	p.entries++
 	p.bytes += put.index.size
@@ -51,7 +51,7 @@ func (p *plan) addDrop(d drop) {
 }
 
 // allPuts returns the calls of Put that the plan is to end.
-func (p *plan) allPuts() []*put {
+func (p *plan) allPuts() []*putOp {
 	puts := p.puts
 	for _, j := range p.joins {
 		if j.put != nil {
@@ -78,7 +78,7 @@ func (p *plan) letGo() {
 func (p *plan) reduce() {
 	puts := p.allPuts()
 	p.letGo()
-	*p = plan{endings: p.endings}
+	*p = plan{settleOps: p.settleOps}
 	for _, put := range puts {
 		p.addPut(put)
 	}
@@ -86,7 +86,7 @@ func (p *plan) reduce() {
 
 // change returns what to write. The next position is the one behind the given.
 func (p *plan) change(position uint64) change {
-	c := p.endingsOnly(position)
+	c := p.settleOpsOnly(position)
 	for _, d := range p.drops {
 		c.deletes = append(c.deletes, d.entry.position)
 	}
@@ -108,10 +108,10 @@ func (p *plan) change(position uint64) change {
 	return c
 }
 
-// endingsOnly returns what to write of the endings.
-func (p *plan) endingsOnly(uint64) change {
+// settleOpsOnly returns what to write of the settleOps.
+func (p *plan) settleOpsOnly(uint64) change {
 	var c change
-	for _, d := range p.endings {
+	for _, d := range p.settleOps {
 		for _, e := range d.entries {
 			c.deletes = append(c.deletes, e.position)
 		}

@@ -14,13 +14,21 @@ import (
 	"github.com/asyncmetric/asyncmetric/spool/frame"
 )
 
-// A put is a call of Put. While it is in line it can leave; the keeper takes it
+// errBegun is wrapped by the error of a call of Put whose context ended after
+// the writer had begun with it.
+var errBegun = errors.New("the collection was handed to the disk, and may still be queued")
+
+// A putOp is a call of Put. While it is in line it can leave; the writer takes it
 // out of the line and sends the result.
-type put struct {
+type putOp struct {
 	index  index
 	frame  []byte
-	unfit  error      // why some of the metrics were left out, or nil
+	ended  error      // that of the context on entry: the call does not wait for room then
+	left   int        // data points that were left out
+	unfit  error      // why they were, or nil
 	result chan error // capacity 1: the sender never waits
+
+	abandoned bool // the call has returned errBegun, protected by the lock of the queue
 }
 
 // Put implements [queue.Queue]. It returns nil when the record is on the disk,
@@ -29,82 +37,71 @@ type put struct {
 //
 // An error means that nothing was queued. It is one of those of the interface,
 // or says that OTLP cannot express the collection, or that it could not be
-// written: the disk is full, for instance. The next Put may succeed. There is
-// one exception: if the disk fails in the very last of the syncs, and in one
-// more that is tried then, the collection is queued and the error says that it
-// may not survive a loss of power.
+// written: the disk is full, for instance. The next Put may succeed. There are
+// two exceptions. If ctx ends while the collection is being written, the error
+// wraps that of ctx and says that the collection may still be queued: it is, and
+// counts as accepted, if the disk then succeeds. If the disk fails in the very
+// last of the syncs, and in one more that is tried then, the collection is queued
+// and the error says that it may not survive a loss of power.
 //
 // Metrics that OTLP cannot express, of which [otlp.Append] says what they are,
 // are left out of a collection and dropped, with [queue.ReasonPermanent].
 func (q *Queue) Put(ctx context.Context, rm *metricdata.ResourceMetrics) error {
-	defer q.announce()
-	points := batch.Points(rm)
-	if err := q.refusal(ctx); err != nil || points == 0 {
-		return err
+	defer q.tell()
+	if q.isSealed() {
+		return queue.ErrClosed
+	}
+	if batch.Points(rm) == 0 {
+		return nil
 	}
 	p, err := newPut(rm)
 	if err != nil {
 		return fmt.Errorf("spool: %w", err)
 	}
-	err = q.await(ctx, p)
-	counted := err == nil || errors.Is(err, queue.ErrFull) || errors.Is(err, errUnsynced)
-	if left := points - p.index.points; left > 0 && counted {
-		q.refuse(queue.Drop{Points: left, Reason: queue.ReasonPermanent, Err: fmt.Errorf("spool: %w", p.unfit)})
-	}
-	return err
+	return q.await(ctx, p)
 }
 
 // await puts p in line and waits for its result.
-func (q *Queue) await(ctx context.Context, p *put) error {
-	if !q.enter(p) {
-		return queue.ErrClosed
+func (q *Queue) await(ctx context.Context, p *putOp) error {
+	p.ended = ctx.Err()
+	waiting, cancel := queue.WithGrace(ctx)
+	defer cancel()
+	if err := q.enter(p); err != nil {
+		return err
 	}
 	select {
 	case err := <-p.result:
 		return err
-	case <-ctx.Done():
+	case <-waiting.Done():
+		return q.leave(p, ctx.Err())
 	}
-	if q.withdraw(p) {
-		return ctx.Err()
-	}
-	return <-p.result // it has begun, and will not take long
 }
 
-// refuse counts what was accepted and dropped at once.
-func (q *Queue) refuse(d queue.Drop) {
+func (q *Queue) isSealed() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.ledger.refuse(d.Points)
-	q.noteDrop(d)
-}
-
-// refusal returns why a call of Put cannot succeed.
-func (q *Queue) refusal(ctx context.Context) error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.sealed {
-		return queue.ErrClosed
-	}
-	return ctx.Err()
+	return q.sealed
 }
 
 // newPut encodes a collection, or what OTLP can express of it.
-func newPut(rm *metricdata.ResourceMetrics) (*put, error) {
+func newPut(rm *metricdata.ResourceMetrics) (*putOp, error) {
+	points, left := batch.Points(rm), 0
 	record, unfit := frame.EncodeCollection(rm, frame.MaxSize)
 	if unfit != nil {
 		var err error
 		if rm, record, err = encodeRest(rm); err != nil {
 			return nil, err
 		}
+		left = points - batch.Points(rm)
 	}
 	resource, err := hashResource(rm)
 	if err != nil {
 		return nil, err
 	}
 	now := time.Now()
-	return &put{
+	return &putOp{
 		index: index{
-			points:   batch.Points(rm),
+			points:   points - left,
 			size:     int64(len(record)),
 			oldest:   now,
 			newest:   now,
@@ -112,33 +109,43 @@ func newPut(rm *metricdata.ResourceMetrics) (*put, error) {
 			resource: resource,
 		},
 		frame:  record,
+		left:   left,
 		unfit:  unfit,
 		result: make(chan error, 1),
 	}, nil
 }
 
-// enter puts p at the end of the line.
-func (q *Queue) enter(p *put) bool {
+// enter puts p at the end of the line, unless it would have to wait there for
+// room and does not.
+func (q *Queue) enter(p *putOp) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.sealed {
-		return false
+	switch {
+	case q.sealed:
+		return queue.ErrClosed
+	case q.full && p.ended != nil:
+		return p.ended
 	}
 	q.line = append(q.line, p)
 	q.nudge()
-	return true
+	return nil
 }
 
-// withdraw takes p out of the line and reports whether it was still there.
-func (q *Queue) withdraw(p *put) bool {
+// leave ends a call of Put whose context has ended, and returns its error.
+func (q *Queue) leave(p *putOp, ended error) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	i := slices.Index(q.line, p)
-	if i < 0 {
-		return false
+	if i := slices.Index(q.line, p); i >= 0 {
+		q.line = slices.Delete(q.line, i, i+1)
+		q.full = false
+		q.nudge() // p may have been the one that did not fit
+		return ended
 	}
-	q.line = slices.Delete(q.line, i, i+1)
-	q.full = false
-	q.nudge() // p may have been the one that did not fit
-	return true
+	select {
+	case err := <-p.result:
+		return err
+	default:
+	}
+	p.abandoned = true
+	return q.inFolder(fmt.Errorf("%w: %w", errBegun, ended))
 }

@@ -15,10 +15,10 @@ const fileName = "spool.db"
 // which the exporter that it is given to does at Shutdown. All methods are safe
 // for concurrent use.
 //
-// One goroutine, the keeper, owns the file: everything that reads or writes it
-// is a call that waits in this struct until the keeper comes to it. What waits
+// One goroutine, the writer, owns the file: everything that reads or writes it
+// is a call that waits in this struct until the writer comes to it. What waits
 // together is written in one transaction, with one wait for the disk. Open
-// starts the keeper and Close waits for it. Nothing is read, written, encoded
+// starts the writer and Close waits for it. Nothing is read, written, encoded
 // or waited for, and no function of the observer called, with the lock held.
 type Queue struct {
 	dir    string
@@ -26,33 +26,31 @@ type Queue struct {
 	ready  chan struct{} // capacity 1
 	taking chan struct{} // capacity 1: holds a value during Take and Close
 
-	wake chan struct{} // capacity 1: tells the keeper that there is work
-	kept chan struct{} // closed when the keeper has ended
-	done chan struct{} // closed when Close has ended
+	wake  chan struct{} // capacity 1: tells the writer that there is work
+	ended chan struct{} // closed when the writer has ended
+	done  chan struct{} // closed when Close has ended
 
 	late sync.Mutex // held while an end is recorded after Close
 
 	mu        sync.Mutex
 	ledger    ledger
-	line      []*put // calls of Put that have not begun, first come first served
-	begun     int    // calls of Put that the keeper is at
-	full      bool   // the first in line has been found not to fit
-	reading   *reading
-	endings   []*ending
+	line      []*putOp // calls of Put that have not begun, first come first served
+	begun     int      // calls of Put that the writer is at
+	full      bool     // the first in line has been found not to fit
+	nextRead  *readOp
+	settleOps []*settleOp
 	leftovers []uint64      // positions that have ended, but could not be deleted yet
 	turn      chan struct{} // closed, and made anew, when entries are let go
 	takeWaits bool          // for the oldest entry
 	excess    int64         // how much more than the bound may wait, since it was found so
 	sealed    bool
 	closing   bool // Close has been called
-	stopping  bool // the keeper must end
-	stopped   bool // the keeper has ended, or will not look again
+	stopping  bool // the writer must end
+	stopped   bool // the writer has ended, or will not look again
 
-	observed *queue.Observer // nil until Observe
-	notices  []notice        // what the observer has not been told of
-	untold   int             // errors that there was no room for
+	notices queue.Notices
 
-	// Owned by the keeper, and by Close when it has ended.
+	// Owned by the writer, and by Close when it has ended.
 	store   *store // nil if the last one was damaged and there is no new one yet
 	damaged error  // why the file has to be set aside, if that could not be done yet
 	newer   int    // records of a newer release, that are left in place
@@ -81,7 +79,7 @@ func Open(dir string, opts ...Option) (*Queue, error) {
 		ready:  make(chan struct{}, 1),
 		taking: make(chan struct{}, 1),
 		wake:   make(chan struct{}, 1),
-		kept:   make(chan struct{}),
+		ended:  make(chan struct{}),
 		done:   make(chan struct{}),
 		turn:   make(chan struct{}),
 		ledger: newLedger(),
@@ -93,40 +91,79 @@ func Open(dir string, opts ...Option) (*Queue, error) {
 		return nil, q.inFolder(err)
 	}
 	q.excess = max(0, q.ledger.backlog.bytes-c.maxBytes)
-	go q.keep()
+	go q.run()
 	return q, nil
 }
 
 func (q *Queue) path() string { return filepath.Join(q.dir, fileName) }
 
-// Observe implements [queue.Queue]. What went wrong in Open is told now.
-func (q *Queue) Observe(o queue.Observer) {
-	q.mu.Lock()
-	q.observed = &o
-	q.mu.Unlock()
-	q.announce()
+// Start implements [queue.Queue]. The observer hears now what went wrong in
+// Open.
+func (q *Queue) Start(o queue.Observer) error {
+	if err := q.start(o); err != nil {
+		return err
+	}
+	q.tell()
+	return nil
 }
+
+func (q *Queue) start(o queue.Observer) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.notices.Started():
+		return queue.ErrInUse
+	case q.closing:
+		return queue.ErrClosed
+	}
+	q.notices.Start(o)
+	return nil
+}
+
+// noteDrop and noteFailure note what the next call that ends tells the
+// observer. The writer does not tell itself, because the observer may call Put.
+// The signal makes the exporter call Take, in case no other call ends soon. The
+// caller holds the lock.
+func (q *Queue) noteDrop(d queue.Drop) {
+	q.notices.Dropped(d)
+	q.signal()
+}
+
+func (q *Queue) noteFailure(err error) {
+	q.notices.Failed(q.inFolder(err))
+	q.signal()
+}
+
+// tell tells the observer what it has not heard yet. The caller does not hold
+// the lock.
+func (q *Queue) tell() {
+	if q.notices.Tell(&q.mu) {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.signal() // First of Stats may have moved
+	}
+}
+
+// inFolder says of an error which folder it concerns.
+func (q *Queue) inFolder(err error) error { return fmt.Errorf("spool: folder %s: %w", q.dir, err) }
 
 // Ready implements [queue.Queue].
 func (q *Queue) Ready() <-chan struct{} { return q.ready }
 
-// Durable implements [queue.Queue]: what is on disk outlives the process.
-func (q *Queue) Durable() bool { return true }
-
-// Last implements [queue.Queue].
-func (q *Queue) Last() uint64 {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.ledger.position
+// Info implements [queue.Queue]: what is on disk outlives the process.
+func (q *Queue) Info() queue.Info {
+	return queue.Info{Durable: true, MaxBytes: q.config.maxBytes, Overflow: q.config.overflow}
 }
 
-// Stats implements [queue.Queue]. What was found by Open counts as accepted.
-// The capacity is 0, as the queue is bounded in bytes. Records that a newer
-// release wrote are not in the figures.
+// Stats implements [queue.Queue]. What Open found counts as accepted. Records
+// that a newer release wrote are not in the figures: they do not end in this
+// process.
 func (q *Queue) Stats() queue.Stats {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.ledger.snapshot()
+	s := q.ledger.snapshot()
+	s.First = q.notices.First(s.First)
+	return s
 }
 
 // Bytes returns the size of the records that have not ended, those in flight
@@ -150,7 +187,7 @@ func (q *Queue) Seal() {
 }
 
 // Close implements [queue.Queue]. It waits for what is being written, then
-// closes the file; what waits and what is in flight is kept in it. An entry in
+// closes the file, which keeps what waits and what is in flight. An entry in
 // flight that is settled later opens the file once more. Concurrent calls wait
 // for the same end.
 func (q *Queue) Close() error {
@@ -159,7 +196,7 @@ func (q *Queue) Close() error {
 		<-q.done
 		return nil
 	}
-	defer q.announce()
+	defer q.tell()
 	defer close(q.done)
 	q.taking <- struct{}{}
 	defer func() { <-q.taking }()
@@ -167,11 +204,9 @@ func (q *Queue) Close() error {
 	q.stopping = true
 	q.nudge()
 	q.mu.Unlock()
-	<-q.kept
+	<-q.ended
 
 	q.mu.Lock()
-	q.ledger.closed = true
-	q.ledger.passBarriers()
 	q.signal()
 	q.mu.Unlock()
 	if q.store == nil {
@@ -191,7 +226,7 @@ func (q *Queue) beginClosing() (first bool) {
 	return first
 }
 
-// signal tells whoever waits for Ready. The caller holds the lock.
+// signal puts a signal into Ready. The caller holds the lock.
 func (q *Queue) signal() {
 	select {
 	case q.ready <- struct{}{}:
@@ -199,7 +234,7 @@ func (q *Queue) signal() {
 	}
 }
 
-// nudge tells the keeper that there is work. The caller holds the lock.
+// nudge tells the writer that there is work. The caller holds the lock.
 func (q *Queue) nudge() {
 	select {
 	case q.wake <- struct{}{}:

@@ -47,7 +47,7 @@ func TestRestartKeepsOrderCountsAndPositions(t *testing.T) {
 	last := uint64(0)
 	for round := range int64(5) {
 		q, o := open(t, dir, WithNoSync())
-		require.Equal(t, last, q.Last())
+		require.Equal(t, last, q.Stats().Last)
 		require.Equal(t, len(want), q.Stats().Collections)
 		require.Equal(t, 3*len(want), q.Stats().Queued)
 		require.Equal(t, uint64(3*len(want)), q.Stats().Accepted)
@@ -56,20 +56,20 @@ func TestRestartKeepsOrderCountsAndPositions(t *testing.T) {
 			want = append(want, 10*round+i)
 		}
 		bytes := q.Bytes()
-		e, err := q.Take(t.Context(), nil) // in flight at Close
+		e, err := q.Take(t.Context(), queue.Limit{}) // in flight at Close
 		require.NoError(t, err)
 		require.Equal(t, want[0], metrictest.Value(e.Collection()))
-		last = q.Last()
+		last = q.Stats().Last
 		require.NoError(t, q.Close())
 		require.NoError(t, o.failures())
 
 		q, _ = open(t, dir, WithNoSync())
 		require.Equal(t, bytes, q.Bytes())
 		for range 4 {
-			e, err := q.Take(t.Context(), nil)
+			e, err := q.Take(t.Context(), queue.Limit{})
 			require.NoError(t, err)
 			require.Equal(t, want[0], metrictest.Value(e.Collection()))
-			require.NoError(t, e.Settle(3, 0))
+			require.NoError(t, e.Settle(queue.Outcome{Exported: 3}))
 			want = want[1:]
 		}
 		require.NoError(t, q.Close())
@@ -82,12 +82,12 @@ func TestPositionsGrowAcrossAnEmptyQueue(t *testing.T) {
 	q, _ := open(t, dir)
 	putValues(t, q, 1, 1, 2, 3)
 	drain(t, q)
-	last := q.Last()
+	last := q.Stats().Last
 	require.NoError(t, q.Close())
 	q, _ = open(t, dir)
-	require.Equal(t, last, q.Last())
+	require.Equal(t, last, q.Stats().Last)
 	putValues(t, q, 1, 4)
-	require.Greater(t, q.Last(), last)
+	require.Greater(t, q.Stats().Last, last)
 }
 
 func TestConcurrentPutsShareTransactions(t *testing.T) {
@@ -132,14 +132,14 @@ func TestWhatIsTooOldIsDroppedAtTake(t *testing.T) {
 	})
 	q, o := open(t, dir, WithNoSync(), WithMaxAge(time.Minute))
 	putValues(t, q, 2, 3000)
-	last := q.Last()
-	e, err := q.Take(t.Context(), nil)
+	last := q.Stats().Last
+	e, err := q.Take(t.Context(), queue.Limit{})
 	require.NoError(t, err)
 	require.Equal(t, int64(3000), metrictest.Value(e.Collection()))
 	assert.Equal(t, map[queue.DropReason]int{queue.ReasonAge: 5000}, o.dropped())
 	assert.ErrorIs(t, o.drops[0].Err, errTooOld)
-	require.NoError(t, e.Settle(2, 0))
-	require.NoError(t, q.Wait(t.Context(), last))
+	require.NoError(t, e.Settle(queue.Outcome{Exported: 2}))
+	require.True(t, q.Stats().Passed(last))
 	requireConserved(t, q)
 	require.NoError(t, q.Close())
 	q, _ = open(t, q.dir)
@@ -149,16 +149,18 @@ func TestWhatIsTooOldIsDroppedAtTake(t *testing.T) {
 func TestADeclinedCollectionIsNotReadAgain(t *testing.T) {
 	q, _ := open(t, t.TempDir(), WithNoSync())
 	putValues(t, q, 2, 1)
-	var seen []*metricdata.ResourceMetrics
-	for _, answer := range []bool{false, false, true} {
-		_, _ = q.Take(t.Context(), func(rm *metricdata.ResourceMetrics) bool {
-			seen = append(seen, rm)
-			return answer
-		})
+	another := queue.Limit{Resource: resource.NewSchemaless(attribute.Int("another", 1))}
+	_, err := q.Take(t.Context(), another)
+	require.ErrorIs(t, err, queue.ErrDeclined)
+	read := q.ledger.first.collection
+	require.NotNil(t, read)
+	for _, limit := range []queue.Limit{another, {MaxPoints: 1}} {
+		_, err := q.Take(t.Context(), limit)
+		require.ErrorIs(t, err, queue.ErrDeclined)
 	}
-	require.Len(t, seen, 3)
-	require.Same(t, seen[0], seen[1])
-	require.Same(t, seen[0], seen[2])
+	e, err := q.Take(t.Context(), queue.Limit{MaxPoints: 2})
+	require.NoError(t, err)
+	require.Same(t, read, e.Collection())
 }
 
 func sized(t testing.TB, records int, n int) Option {
@@ -189,13 +191,13 @@ func sumOf(rm *metricdata.ResourceMetrics) (sum int64) {
 
 func drainSum(t testing.TB, q *Queue) (sum int64) {
 	for {
-		e, err := q.Take(t.Context(), nil)
+		e, err := q.Take(t.Context(), queue.Limit{})
 		if errors.Is(err, queue.ErrEmpty) {
 			return sum
 		}
 		require.NoError(t, err)
 		sum += sumOf(e.Collection())
-		require.NoError(t, e.Settle(e.Points(), 0))
+		require.NoError(t, e.Settle(queue.Outcome{Exported: e.Points()}))
 	}
 }
 
@@ -248,23 +250,23 @@ func TestTotalsAreKeptAtRandom(t *testing.T) {
 		require.NoError(rt, err)
 		defer func() { _ = q.Close() }()
 		o := new(told)
-		q.Observe(o.observer())
+		require.NoError(rt, q.Start(o.observer()))
 		var in, out int64
 		for range rapid.IntRange(1, 60).Draw(rt, "steps") {
 			switch rapid.IntRange(0, 12).Draw(rt, "action") {
 			case 0, 1:
-				e, err := q.Take(t.Context(), nil)
+				e, err := q.Take(t.Context(), queue.Limit{})
 				if err != nil {
 					require.ErrorIs(rt, err, queue.ErrEmpty)
 					continue
 				}
 				out += sumOf(e.Collection())
-				require.NoError(rt, e.Settle(e.Points(), 0))
+				require.NoError(rt, e.Settle(queue.Outcome{Exported: e.Points()}))
 			case 2:
 				require.NoError(rt, q.Close())
 				q, err = Open(dir, bound, WithNoSync())
 				require.NoError(rt, err)
-				q.Observe(o.observer())
+				require.NoError(rt, q.Start(o.observer()))
 			default:
 				size, value := rapid.IntRange(1, 60).Draw(rt, "size"), rapid.Int64Range(-5, 5).Draw(rt, "value")
 				require.NoError(rt, q.Put(t.Context(), metrictest.Numbers(size, value)))
@@ -292,8 +294,12 @@ func TestABacklogLargerThanTheBoundIsWorkedOff(t *testing.T) {
 
 			q, o := open(t, dir, WithNoSync(), WithOverflow(overflow), sized(t, 10, 20))
 			require.Equal(t, 300, q.Stats().Collections, "Open accepts what it finds")
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
-			defer cancel()
+			ctx := t.Context()
+			if overflow == queue.Block { // there will be no room
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, 30*time.Millisecond)
+				defer cancel()
+			}
 			err := q.Put(ctx, metrictest.Numbers(20, 1000))
 			switch overflow {
 			case queue.DropNewest:
@@ -328,23 +334,31 @@ func lastOf(values []int64, n int) []int64 { return values[max(0, len(values)-n)
 
 func TestACallOfPutThatIsWithdrawnQueuesNothing(t *testing.T) {
 	q, _ := open(t, t.TempDir())
-	var accepted sync.Map
+	var accepted, unknown sync.Map
 	var wg sync.WaitGroup
 	for p := range 8 {
 		wg.Go(func() {
 			for i := range 30 {
 				ctx, cancel := context.WithTimeout(context.Background(), time.Duration(i%7)*100*time.Microsecond)
 				value := int64(100*p + i)
-				if err := q.Put(ctx, metrictest.Numbers(1, value)); err == nil {
+				switch err := q.Put(ctx, metrictest.Numbers(1, value)); {
+				case err == nil:
 					accepted.Store(value, true)
+				case errors.Is(err, errBegun):
+					unknown.Store(value, true)
 				}
 				cancel()
 			}
 		})
 	}
 	wg.Wait()
+	putValues(t, q, 1, 1000) // what had begun before has ended then
+	accepted.Store(int64(1000), true)
 	for _, value := range drain(t, q) {
 		_, ok := accepted.LoadAndDelete(value)
+		if _, may := unknown.Load(value); may {
+			continue
+		}
 		assert.True(t, ok, "%d was queued, though Put returned an error", value)
 	}
 	accepted.Range(func(value, _ any) bool {
@@ -379,13 +393,13 @@ func TestCloseInTheMiddleOfEverything(t *testing.T) {
 		}
 		wg.Go(func() {
 			for {
-				e, err := q.Take(context.Background(), nil)
+				e, err := q.Take(context.Background(), queue.Limit{})
 				if errors.Is(err, queue.ErrClosed) {
 					return
 				}
 				if err == nil {
 					settled.Store(metrictest.Value(e.Collection()), true)
-					assert.NoError(t, e.Settle(1, 0))
+					assert.NoError(t, e.Settle(queue.Outcome{Exported: 1}))
 				}
 			}
 		})

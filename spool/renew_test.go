@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/bbolt"
 
+	"github.com/asyncmetric/asyncmetric/queue"
 	"github.com/asyncmetric/asyncmetric/spool/frame"
 )
 
@@ -38,15 +39,15 @@ func TestTheFileOfABacklogIsReplacedOnceThatIsDelivered(t *testing.T) {
 	require.Equal(t, sequence(1, 400), drain(t, q))
 	putValues(t, q, 1, 401, 402)
 	assert.Less(t, size(t, q), large/4)
-	assert.Equal(t, uint64(402), q.Last())
-	e, err := q.Take(t.Context(), nil)
+	assert.Equal(t, uint64(402), q.Stats().Last)
+	e, err := q.Take(t.Context(), queue.Limit{})
 	require.NoError(t, err)
 	assert.Equal(t, uint64(401), e.Position())
 	require.NoError(t, q.Close())
 	require.NoError(t, o.failures())
 
 	q, o = open(t, dir)
-	assert.Equal(t, uint64(402), q.Last())
+	assert.Equal(t, uint64(402), q.Stats().Last)
 	require.Equal(t, []int64{401, 402}, drain(t, q))
 	require.NoError(t, o.failures())
 }
@@ -58,7 +59,7 @@ func TestPositionsGoOnInAReplacedFileAcrossRestarts(t *testing.T) {
 		q, _ := open(t, dir)
 		putValues(t, q, 1, value)
 		require.Equal(t, []int64{value}, drain(t, q))
-		assert.Equal(t, uint64(value), q.Last())
+		assert.Equal(t, uint64(value), q.Stats().Last)
 		require.NoError(t, q.Close())
 	}
 }
@@ -87,13 +88,13 @@ func TestAFileIsNotReplacedWhileSomethingIsInFlight(t *testing.T) {
 	mayBeFree(t, 0)
 	dir := filled(t, 1, 2)
 	q, _ := open(t, dir)
-	first, err := q.Take(t.Context(), nil)
+	first, err := q.Take(t.Context(), queue.Limit{})
 	require.NoError(t, err)
 	require.Equal(t, []int64{2}, drain(t, q))
 	require.NoError(t, q.Close())
 	q, _ = open(t, dir)
 	require.Equal(t, []int64{1}, drain(t, q))
-	require.Error(t, first.Settle(1, 0), "another queue has the file")
+	require.Error(t, first.Settle(queue.Outcome{Exported: 1}), "another queue has the file")
 }
 
 func TestAFileThatCannotBeReplacedIsKept(t *testing.T) {
@@ -125,7 +126,7 @@ func TestAnotherProcessMayFollowWhenTheFileIsReplaced(t *testing.T) {
 	for range 20 {
 		dir := filled(t, 1)
 		q, _ := open(t, dir, WithNoSync()) // the other one waits for a second only
-		e, err := q.Take(t.Context(), nil)
+		e, err := q.Take(t.Context(), queue.Limit{})
 		require.NoError(t, err)
 		followed := make(chan error)
 		go func() {
@@ -135,7 +136,7 @@ func TestAnotherProcessMayFollowWhenTheFileIsReplaced(t *testing.T) {
 			}
 			followed <- err
 		}()
-		require.NoError(t, e.Settle(e.Points(), 0))
+		require.NoError(t, e.Settle(queue.Outcome{Exported: e.Points()}))
 		require.NoError(t, q.Close())
 		require.NoError(t, <-followed)
 	}

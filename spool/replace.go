@@ -23,7 +23,7 @@ func (q *Queue) setAside(cause error) (aside string, err error) {
 	return aside, syncFolder(filepath.Dir(path))
 }
 
-// replaceStore is called by the keeper when the file turns out to be damaged.
+// replaceStore is called by the writer when the file turns out to be damaged.
 // It sets the file aside, drops what was in it, and begins a new one. What is
 // in flight, or has been read, is still delivered.
 func (q *Queue) replaceStore(cause error, p *plan) {
@@ -32,33 +32,35 @@ func (q *Queue) replaceStore(cause error, p *plan) {
 	q.damaged = cause
 	q.newer = 0
 	q.mu.Lock()
-	lost := q.loseStored()
+	q.loseStored(cause)
 	p.reduce()
 	q.mu.Unlock()
-	err := q.ensureStore()
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if err != nil {
+	if err := q.ensureStore(); err != nil {
+		q.mu.Lock()
+		defer q.mu.Unlock()
 		q.noteFailure(err)
-	}
-	if lost > 0 {
-		q.noteDrop(queue.Drop{Points: lost, Reason: queue.ReasonCorrupt, Err: q.inFolder(cause)})
 	}
 }
 
 // loseStored drops all entries whose data is nowhere but in the file. The
 // caller holds the lock.
-func (q *Queue) loseStored() (points int) {
+func (q *Queue) loseStored(cause error) {
+	lost := queue.Drop{Reason: queue.ReasonCorrupt, Err: q.inFolder(cause)}
 	for e := q.ledger.first; e != nil; {
 		next := e.next
 		if (e.state == waiting || e.state == claimed || e.state == dropping) && e.collection == nil {
-			points += e.points
-			q.ledger.end(e, 0, e.points)
+			if lost.Points == 0 {
+				lost.Position = e.position
+			}
+			lost.Points += e.points
+			q.ledger.end(e, queue.Outcome{Dropped: e.points})
 		}
 		e = next
 	}
 	q.leftovers = nil
-	return points
+	if lost.Points > 0 {
+		q.noteDrop(lost)
+	}
 }
 
 // ensureStore makes sure that there is a file to work with.

@@ -18,7 +18,7 @@ func TestAFileThatIsTruncatedWhileItIsOpenIsReplaced(t *testing.T) {
 	dir := t.TempDir()
 	q, o := open(t, dir, WithNoSync())
 	putValues(t, q, 500, sequence(1, 60)...)
-	flight, err := q.Take(t.Context(), nil)
+	flight, err := q.Take(t.Context(), queue.Limit{})
 	require.NoError(t, err)
 	require.NoError(t, os.Truncate(q.path(), 3*4096))
 
@@ -28,7 +28,7 @@ func TestAFileThatIsTruncatedWhileItIsOpenIsReplaced(t *testing.T) {
 	assert.ErrorContains(t, o.failures(), aside[0])
 	assert.ErrorContains(t, o.failures(), q.path())
 	assert.Equal(t, map[queue.DropReason]int{queue.ReasonCorrupt: 59 * 500}, o.dropped())
-	require.NoError(t, flight.Settle(500, 0), "what was in flight is delivered")
+	require.NoError(t, flight.Settle(queue.Outcome{Exported: 500}), "what was in flight is delivered")
 	requireWorks(t, q)
 }
 

@@ -7,12 +7,12 @@ import "github.com/asyncmetric/asyncmetric/queue"
 const maxDrops = 256
 
 // admit adds a call of Put to a plan, after what makes room for it.
-func (q *Queue) admit(p *plan, put *put) {
+func (q *Queue) admit(p *plan, put *putOp) {
 	switch q.config.overflow {
 	case queue.DropOldest:
 		q.dropOldest(p, put, maxDrops)
 	case queue.Coalesce:
-		if q.takeUp(p, put) {
+		if q.coalesce(p, put) {
 			return
 		}
 		q.dropOldest(p, put, 0)
@@ -26,7 +26,7 @@ func (q *Queue) bound() int64 { return q.config.maxBytes + q.excess }
 
 // dropOldest drops the oldest records that wait until there is room. It drops
 // up to extra of them only to come closer to the bound.
-func (q *Queue) dropOldest(p *plan, put *put, extra int) {
+func (q *Queue) dropOldest(p *plan, put *putOp, extra int) {
 	size := put.index.size
 	if !q.fitsNow(p, size, q.bound()) && len(p.puts) > 0 {
 		q.commit(p) // so that they can be dropped, too
@@ -50,17 +50,18 @@ func (q *Queue) fitsNow(p *plan, size, limit int64) bool {
 	return q.fits(p, size, limit)
 }
 
-// takeUp is what Put does under Coalesce before it looks for room. It reports
-// whether it has taken put up; if not, it has made room where joining can.
-func (q *Queue) takeUp(p *plan, put *put) bool {
+// coalesce is what Put does under Coalesce before it looks for room. It reports
+// whether it has joined put to an entry; if not, it has made room where joining
+// can.
+func (q *Queue) coalesce(p *plan, put *putOp) bool {
 	size := put.index.size
-	if !q.mustCoarsen(p, size) {
+	if !q.mustCoalesce(p, size) {
 		return false
 	}
 	if len(p.puts) > 0 || len(p.joins) > 0 {
 		q.commit(p) // so that they can be joined, too
 	}
-	if q.complete(p, put) {
+	if q.fillNewest(p, put) {
 		return true
 	}
 	if q.joinPairs(p, put, maxWork, q.config.maxBytes) {
@@ -72,10 +73,10 @@ func (q *Queue) takeUp(p *plan, put *put) bool {
 	return q.joinNewest(p, put) || q.joinPairs(p, put, lastWork, q.bound())
 }
 
-// mustCoarsen reports whether put cannot just be added.
-func (q *Queue) mustCoarsen(p *plan, size int64) bool {
+// mustCoalesce reports whether put cannot just be added.
+func (q *Queue) mustCoalesce(p *plan, size int64) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.ledger.relax(size, q.config.maxBytes)
-	return q.ledger.coarsening.target > 1 || !q.fits(p, size, q.config.maxBytes)
+	return q.ledger.coalescer.target > 1 || !q.fits(p, size, q.config.maxBytes)
 }

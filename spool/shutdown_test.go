@@ -50,7 +50,7 @@ func TestWhatAShutdownCannotDeliverIsDeliveredByTheNextProcess(t *testing.T) {
 				return <-ended
 			}
 			err := process([]int64{1, 2, 3}, 300*time.Millisecond)
-			assert.ErrorContains(t, err, "9 data points were not delivered")
+			assert.ErrorContains(t, err, "keeps 9 data points for the next process")
 			backend.OnExport = nil
 			require.NoError(t, process(nil, time.Minute))
 			assert.Equal(t, []int64{1, 1, 2, 2, 3, 3}, metrictest.Values(backend.Delivered()))

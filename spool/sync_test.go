@@ -10,6 +10,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
+	"github.com/asyncmetric/asyncmetric/queue"
 )
 
 var errDisk = errors.New("input/output error")
@@ -65,10 +66,10 @@ func TestPutSaysThatTheDiskDidNotConfirm(t *testing.T) {
 
 func TestAnEndThatTheDiskDidNotConfirmIsReported(t *testing.T) {
 	q, o := open(t, filled(t, 1))
-	e, err := q.Take(t.Context(), nil)
+	e, err := q.Take(t.Context(), queue.Limit{})
 	require.NoError(t, err)
 	transactions := failLastSync(t, 1)
-	require.NoError(t, e.Settle(e.Points(), 0))
+	require.NoError(t, e.Settle(queue.Outcome{Exported: e.Points()}))
 	assert.Equal(t, 1, *transactions, "it is in the file")
 	assert.ErrorIs(t, o.failures(), errDisk)
 }

@@ -18,20 +18,20 @@ const maxExpired = 1000
 
 var errTooOld = errors.New("accepted longer ago than WithMaxAge allows")
 
-// A reading is what Take waits for: a record.
-type reading struct {
+// A readOp is what Take waits for: a record.
+type readOp struct {
 	entry  *entry
 	record []byte
 	err    error
-	done   chan struct{} // closed by the keeper when the rest has been set
+	done   chan struct{} // closed by the writer when the rest has been set
 }
 
 // Take implements [queue.Queue]. It reads one record, and waits for that as
 // long as ctx allows. A record that cannot be read back is dropped, with
 // [queue.ReasonCorrupt], one that is too old with [queue.ReasonAge]; the next
 // one is handed out instead.
-func (q *Queue) Take(ctx context.Context, want func(*metricdata.ResourceMetrics) bool) (queue.Entry, error) {
-	defer q.announce()
+func (q *Queue) Take(ctx context.Context, limit queue.Limit) (queue.Entry, error) {
+	defer q.tell()
 	select {
 	case q.taking <- struct{}{}:
 	case <-ctx.Done():
@@ -52,12 +52,11 @@ func (q *Queue) Take(ctx context.Context, want func(*metricdata.ResourceMetrics)
 				continue
 			}
 		}
-		wanted := want == nil || want(e.collection)
-		return q.hand(e, wanted)
+		return q.hand(e, limit.Admits(e.collection, e.points))
 	}
 }
 
-// hold returns the oldest entry that waits, and keeps the keeper from it. Those
+// hold returns the oldest entry that waits, and keeps the writer from it. Those
 // that are too old it drops.
 func (q *Queue) hold(ctx context.Context) (*entry, error) {
 	defer q.endTurn()
@@ -104,7 +103,7 @@ func waitFor(c <-chan struct{}) func(context.Context) error {
 	}
 }
 
-// endTurn lets the keeper go on that yields to Take.
+// endTurn lets the writer go on that yields to Take.
 func (q *Queue) endTurn() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -134,9 +133,9 @@ func (q *Queue) expired() (entries []*entry) {
 // be done, the entry is let go or ended, and it returns true if there may be
 // another one.
 func (q *Queue) readHeld(ctx context.Context, e *entry) (again bool, err error) {
-	r := &reading{entry: e, done: make(chan struct{})}
+	r := &readOp{entry: e, done: make(chan struct{})}
 	q.mu.Lock()
-	q.reading = r
+	q.nextRead = r
 	q.nudge()
 	q.mu.Unlock()
 	select {
@@ -144,8 +143,8 @@ func (q *Queue) readHeld(ctx context.Context, e *entry) (again bool, err error) 
 	case <-ctx.Done():
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		if q.reading == r {
-			q.reading = nil
+		if q.nextRead == r {
+			q.nextRead = nil
 		}
 		e.state = waiting
 		return false, ctx.Err()
@@ -169,7 +168,7 @@ func (q *Queue) readHeld(ctx context.Context, e *entry) (again bool, err error) 
 }
 
 // collection returns what was read.
-func (r *reading) collection() (*metricdata.ResourceMetrics, error) {
+func (r *readOp) collection() (*metricdata.ResourceMetrics, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
@@ -187,10 +186,10 @@ func (r *reading) collection() (*metricdata.ResourceMetrics, error) {
 }
 
 // hand hands out an entry that Take holds, or lets it go.
-func (q *Queue) hand(e *entry, wanted bool) (queue.Entry, error) {
+func (q *Queue) hand(e *entry, admitted bool) (queue.Entry, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !wanted {
+	if !admitted {
 		e.state = waiting
 		return nil, queue.ErrDeclined
 	}

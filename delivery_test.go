@@ -16,7 +16,6 @@ import (
 	"github.com/asyncmetric/asyncmetric"
 	"github.com/asyncmetric/asyncmetric/batch"
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
-	"github.com/asyncmetric/asyncmetric/queue"
 )
 
 // failing returns an OnExport that fails with the errors, one after the other,
@@ -333,32 +332,5 @@ func TestMutationReachesNoOtherAttempt(t *testing.T) {
 			metricdatatest.AssertEqual(t, *fresh.Delivered()[i/3], *rm)
 		}
 		shutdown(t, e, inner)
-	})
-}
-
-func TestReportOfOverflowIsRateLimited(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := newGate()
-		inner := &metrictest.Exporter{OnExport: g.stuck}
-		e, r := start(t, inner, asyncmetric.WithName("x"), asyncmetric.WithMaxQueueSize(1), asyncmetric.WithOverflow(queue.DropOldest))
-		export(t, e, 1)
-		<-g.arrived
-		for range 21 { // the first waits, 20 are dropped within 21 s
-			time.Sleep(time.Second)
-			export(t, e, 2)
-		}
-		assert.Equal(t, 20, r.dropped()[asyncmetric.ReasonOverflow], "the hook gets each")
-		assert.Equal(t, uint64(20), e.Stats().Dropped)
-		close(g.open)
-		shutdown(t, e, inner)
-		var texts []string
-		for _, err := range r.errors() {
-			texts = append(texts, err.Error())
-		}
-		assert.Equal(t, []string{
-			"asyncmetric: 1 data point dropped (overflow) by exporter x: queue is full",
-			"asyncmetric: 10 data points dropped (overflow) by exporter x: queue is full (the last of 10 drops since the last report)",
-			"asyncmetric: 9 data points dropped (overflow) by exporter x: queue is full (the last of 9 drops since the last report)",
-		}, texts)
 	})
 }

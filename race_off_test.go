@@ -1,5 +1,0 @@
-//go:build !race
-
-package asyncmetric_test
-
-const simulated = 100_000

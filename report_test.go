@@ -1,0 +1,368 @@
+package asyncmetric_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel"
+	apimetric "go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/embedded"
+	"go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/asyncmetric/asyncmetric"
+	"github.com/asyncmetric/asyncmetric/internal/metrictest"
+	"github.com/asyncmetric/asyncmetric/queue"
+)
+
+// texts returns what the error handler got.
+func (r *record) texts() []string {
+	var texts []string
+	for _, err := range r.errors() {
+		texts = append(texts, err.Error())
+	}
+	return texts
+}
+
+// giveUp shuts e down with an ended context, whatever becomes of the data.
+func giveUp(e *asyncmetric.Exporter) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return e.Shutdown(ctx)
+}
+
+func TestDropsOfOneReasonAreReportedAtMostEveryTenSecondsWithTheirSum(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		inner := &metrictest.Exporter{OnExport: g.stuck}
+		e, r := start(t, inner, asyncmetric.WithName("x"), asyncmetric.WithMaxQueueSize(1), asyncmetric.WithOverflow(queue.DropOldest))
+		export(t, e, 1)
+		<-g.arrived
+		for range 21 { // the first waits, 20 are dropped
+			time.Sleep(1100 * time.Millisecond)
+			export(t, e, 2)
+		}
+		assert.Equal(t, 20, r.dropped()[asyncmetric.ReasonOverflow], "the hook gets each")
+		assert.Equal(t, uint64(20), e.Stats().Dropped)
+		close(g.open)
+		shutdown(t, e, inner)
+		assert.Equal(t, []string{
+			"asyncmetric: 1 data point dropped (overflow) by exporter x: queue is full",
+			"asyncmetric: 9 data points dropped (overflow) by exporter x: queue is full (the last of 9 drops since the last report)",
+			"asyncmetric: 9 data points dropped (overflow) by exporter x: queue is full (the last of 9 drops since the last report)",
+			"asyncmetric: 1 data point dropped (overflow) by exporter x: queue is full",
+		}, r.texts())
+	})
+}
+
+// reported adds up the data points of all drops that were reported.
+func reported(r *record) (points int) {
+	for _, text := range r.texts() {
+		var n int
+		_, _ = fmt.Sscanf(text, "asyncmetric: %d", &n)
+		points += n
+	}
+	return points
+}
+
+func TestDropsThatAreNotFollowedByOthersAreReportedAllTheSame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		inner := &metrictest.Exporter{OnExport: g.export}
+		e, r := start(t, inner, asyncmetric.WithMaxQueueSize(1), asyncmetric.WithOverflow(queue.DropOldest))
+		for v := range int64(100) {
+			export(t, e, v)
+		}
+		assert.Len(t, r.errors(), 1)
+		elapse(10 * time.Second)
+		assert.Len(t, r.errors(), 2)
+		assert.Equal(t, r.dropped()[asyncmetric.ReasonOverflow], reported(r))
+		close(g.open)
+		shutdown(t, e, inner)
+		assert.Len(t, r.errors(), 2)
+	})
+}
+
+func TestABacklogThatIsRefusedIsReportedInAFewLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error { return errPermanent }}
+		e, g := held(t, inner, asyncmetric.WithName("x"))
+		for v := range int64(700) {
+			export(t, e, v+1)
+		}
+		close(g.open)
+		synctest.Wait()
+		assert.Equal(t, uint64(700), e.Stats().Dropped)
+		assert.Len(t, e.Status().Errors, 1)
+		elapse(time.Minute)
+		assert.Len(t, e.Status().Errors, 2)
+		assert.Contains(t, e.Status().Errors[0].Message, "asyncmetric: 699 data points dropped (permanent) by exporter x")
+		shutdown(t, e, inner)
+	})
+}
+
+func TestReasonsAreReportedApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		inner := &metrictest.Exporter{OnExport: func(ctx context.Context, rm *metricdata.ResourceMetrics) error {
+			_ = g.pass(ctx)
+			return errPermanent
+		}}
+		e, r := start(t, inner, asyncmetric.WithMaxQueueSize(1), asyncmetric.WithOverflow(queue.DropOldest))
+		export(t, e, 1)
+		<-g.arrived
+		export(t, e, 2, 3)
+		close(g.open)
+		elapse(time.Second)
+		require.Len(t, r.errors(), 2)
+		assert.ErrorContains(t, r.errors()[0], "1 data point dropped (overflow)")
+		assert.ErrorContains(t, r.errors()[1], "1 data point dropped (permanent)")
+		shutdown(t, e, inner)
+	})
+}
+
+func TestAnOutageIsReportedWhenItBeginsAtGrowingIntervalsAndWhenItIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		down := true
+		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
+			if down {
+				return errTransient
+			}
+			return nil
+		}}
+		e, r := start(t, inner, asyncmetric.WithName("x"), asyncmetric.WithMaxQueueSize(100))
+		begin := time.Now()
+		var after []time.Duration
+		for range 3*60 + 30 {
+			export(t, e, 1)
+			elapse(time.Minute)
+			for len(after) < len(r.errors()) {
+				after = append(after, time.Since(begin))
+			}
+		}
+		m := time.Minute
+		assert.Equal(t, []time.Duration{m, m, 10 * m, 60 * m, 120 * m, 180 * m}, after, "in the minute after which it was there")
+		texts := r.texts()
+		assert.Equal(t, "asyncmetric: exporter x: export of 1 data point failed and is retried: "+errTransient.Error(), texts[0])
+		assert.Equal(t, "asyncmetric: exporter x: exports have failed for 1m0s: 1 data point waits, 0 data points are lost: "+
+			errTransient.Error(), texts[1])
+		assert.Equal(t, "asyncmetric: exporter x: exports have failed for 2h0m0s: 101 data points wait, 0 data points are lost, "+
+			"resolution is being lost: 19 data points became part of others: "+errTransient.Error(), texts[4])
+
+		down = false
+		elapse(time.Minute)
+		texts = r.texts()[6:]
+		assert.Equal(t, []string{"asyncmetric: exporter x: exports succeed again after " +
+			overDuration(r) + ": 101 data points were delivered, 0 data points were lost, " +
+			"resolution was lost: 109 data points became part of others"}, texts)
+		elapse(24 * time.Hour)
+		assert.Len(t, r.errors(), 7, "nothing is said of what is over")
+		shutdown(t, e, inner)
+	})
+}
+
+// overDuration returns the duration of the outage whose end was reported last.
+func overDuration(r *record) string {
+	var outage *asyncmetric.OutageError
+	for _, err := range r.errors() {
+		errors.As(err, &outage)
+	}
+	return outage.Duration.Round(time.Millisecond).String()
+}
+
+func TestAnOutageErrorTellsItsState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var at []time.Duration
+		inner := &metrictest.Exporter{OnExport: failing(&at, errTransient)}
+		e, r := start(t, inner, fixed, asyncmetric.WithName("x"))
+		export(t, e, 1)
+		elapse(time.Minute)
+		require.Len(t, r.errors(), 2)
+		var begun, over *asyncmetric.OutageError
+		require.ErrorAs(t, r.errors()[0], &begun)
+		require.ErrorAs(t, r.errors()[1], &over)
+		assert.Equal(t, "x", begun.Exporter)
+		assert.False(t, begun.Over)
+		assert.ErrorIs(t, begun, errTransient)
+		assert.True(t, over.Over)
+		assert.Equal(t, time.Second, over.Duration)
+		assert.NoError(t, over.Err)
+		shutdown(t, e, inner)
+	})
+}
+
+func TestAnOutageIsOverWhenWhatWaitedIsDelivered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		down := true
+		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
+			if down {
+				return errTransient
+			}
+			time.Sleep(time.Second)
+			return nil
+		}}
+		e, r := start(t, inner, fixed)
+		for v := range int64(10) {
+			export(t, e, v)
+		}
+		elapse(30 * time.Second)
+		require.Len(t, r.errors(), 1)
+		down = false
+		elapse(9 * time.Second)
+		assert.Len(t, r.errors(), 1, "some of it still waits")
+		export(t, e, 10) // is not part of it
+		elapse(5 * time.Second)
+		require.Len(t, r.errors(), 2)
+		assert.ErrorContains(t, r.errors()[1], "succeed again")
+		shutdown(t, e, inner)
+	})
+}
+
+func TestABackendThatFailsAgainAndAgainIsNotReportedEachTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fails := false
+		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
+			if fails = !fails; fails { // each second attempt succeeds
+				return errTransient
+			}
+			return nil
+		}}
+		e, r := start(t, inner, fixed)
+		for range 60 {
+			export(t, e, 1)
+			elapse(10 * time.Second)
+		}
+		assert.Equal(t, uint64(60), e.Stats().Retries)
+		assert.LessOrEqual(t, len(r.errors()), 2*10, "two lines a minute at most")
+		assert.NotEmpty(t, r.errors())
+		shutdown(t, e, inner)
+	})
+}
+
+func TestPanicsOfHooksAreReportedAndEndNothing(t *testing.T) {
+	for name, end := range map[string]func(){
+		"panic":  func() { panic("hook") },
+		"Goexit": runtime.Goexit,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				inner := &metrictest.Exporter{OnExport: func(_ context.Context, rm *metricdata.ResourceMetrics) error {
+					if metrictest.Value(rm) == 1 {
+						return errPermanent
+					}
+					return nil
+				}}
+				handled := 0
+				e, err := asyncmetric.New(inner,
+					asyncmetric.WithOnDrop(func(asyncmetric.Drop) { end() }),
+					asyncmetric.WithErrorHandler(otel.ErrorHandlerFunc(func(error) { handled++; end() })))
+				require.NoError(t, err)
+				export(t, e, 1, 2)
+				elapse(time.Second)
+				assert.Equal(t, uint64(1), e.Stats().Exported)
+				assert.Equal(t, uint64(1), e.Stats().Dropped)
+				assert.Equal(t, 2, handled, "the drop, and what the hook did")
+				var messages []string
+				for _, reported := range e.Status().Errors {
+					messages = append(messages, reported.Message)
+				}
+				assert.Contains(t, strings.Join(messages, "\n"), "in the function of WithOnDrop")
+				assert.Contains(t, strings.Join(messages, "\n"), "in the error handler")
+				shutdown(t, e, inner)
+			})
+		})
+	}
+}
+
+func TestPanicsOfInstrumentsAreReportedOnceAndEndNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &metrictest.Exporter{}
+		e, r := start(t, inner, asyncmetric.WithMeterProvider(panickyProvider{}))
+		export(t, e, 1, 2, 3)
+		elapse(time.Second)
+		assert.Equal(t, uint64(3), e.Stats().Exported)
+		require.NotEmpty(t, r.errors())
+		assert.LessOrEqual(t, len(r.errors()), 3, "%v", r.texts())
+		for _, err := range r.errors() {
+			assert.ErrorIs(t, err, asyncmetric.ErrPanic)
+		}
+		shutdown(t, e, inner)
+	})
+}
+
+func TestADropNamesItsExporterAndItsPosition(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		inner := &metrictest.Exporter{OnExport: func(ctx context.Context, rm *metricdata.ResourceMetrics) error {
+			_ = g.pass(ctx)
+			return errPermanent
+		}}
+		e, r := start(t, inner, asyncmetric.WithName("x"), asyncmetric.WithMaxQueueSize(1), asyncmetric.WithOverflow(queue.DropOldest))
+		export(t, e, 1)
+		<-g.arrived
+		export(t, e, 2, 3)
+		close(g.open)
+		shutdownFailing(t, e)
+		var got []string
+		for _, d := range r.drops {
+			got = append(got, fmt.Sprintf("%s %s at %d", d.Exporter, d.Reason, d.Position))
+		}
+		assert.Equal(t, []string{"x overflow at 2", "x permanent at 1", "x permanent at 3"}, got)
+	})
+}
+
+// shutdownFailing shuts e down, which has something to report.
+func shutdownFailing(t *testing.T, e *asyncmetric.Exporter) {
+	t.Helper()
+	assert.Error(t, e.Shutdown(t.Context()))
+	assertSettled(t, e.Stats())
+}
+
+func TestNothingIsReportedAfterShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error { return errTransient }}
+		e, r := start(t, inner, asyncmetric.WithMaxQueueSize(1), asyncmetric.WithOverflow(queue.DropOldest))
+		export(t, e, 1, 2, 3, 4)
+		elapse(time.Second)
+		require.Error(t, giveUp(e))
+		n := len(r.errors())
+		elapse(24 * time.Hour)
+		assert.Len(t, r.errors(), n)
+		assert.Equal(t, int(e.Stats().Dropped), reported(r)+undeliveredPoints(r), "each drop has been reported")
+	})
+}
+
+func undeliveredPoints(r *record) int {
+	for _, err := range r.errors() {
+		var undelivered *asyncmetric.UndeliveredError
+		if errors.As(err, &undelivered) {
+			return undelivered.Points
+		}
+	}
+	return 0
+}
+
+// panickyProvider makes instruments that panic.
+type panickyProvider struct{ embedded.MeterProvider }
+
+func (panickyProvider) Meter(string, ...apimetric.MeterOption) apimetric.Meter {
+	return panickyMeter{noop.Meter{}}
+}
+
+type panickyMeter struct{ apimetric.Meter }
+
+func (panickyMeter) Float64Histogram(string, ...apimetric.Float64HistogramOption) (apimetric.Float64Histogram, error) {
+	return panickyHistogram{}, nil
+}
+
+type panickyHistogram struct{ noop.Float64Histogram }
+
+func (panickyHistogram) Record(context.Context, float64, ...apimetric.RecordOption) { panic("instrument") }

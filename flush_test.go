@@ -3,6 +3,8 @@ package asyncmetric_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/asyncmetric/asyncmetric"
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
+	"github.com/asyncmetric/asyncmetric/queue"
 )
 
 // slow returns an OnExport that takes so long.
@@ -250,5 +253,149 @@ func TestConcurrentFlushesAllEnd(t *testing.T) {
 		}
 		assert.Less(t, inner.Count("ForceFlush"), 21)
 		shutdown(t, e, inner)
+	})
+}
+
+func TestFlushesThatHavePassedShareOneFlushOfTheInnerExporter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &metrictest.Exporter{OnForceFlush: func(context.Context) error { time.Sleep(time.Second); return errPermanent }}
+		e, _ := start(t, inner)
+		export(t, e, 1)
+		begin := time.Now()
+		errs := make(chan error, 60)
+		for range 60 {
+			go func() { errs <- e.ForceFlush(t.Context()) }()
+		}
+		for range 60 {
+			assert.ErrorIs(t, <-errs, errPermanent, "each gets what it waited for")
+		}
+		assert.LessOrEqual(t, inner.Count("ForceFlush"), 2, "one that was under way, and one for all that came meanwhile")
+		assert.LessOrEqual(t, time.Since(begin), 2*time.Second)
+		_ = e.Shutdown(t.Context())
+	})
+}
+
+func TestASharedFlushLivesAsLongAsOneOfItsCallersWaits(t *testing.T) {
+	for name, cancelled := range map[string]int{"one gives up": 1, "all give up": 2} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ended := false
+				inner := &metrictest.Exporter{}
+				e, g := held(t, inner)
+				inner.OnForceFlush = func(ctx context.Context) error {
+					select {
+					case <-ctx.Done():
+						ended = true
+					case <-time.After(10 * time.Second):
+					}
+					return ctx.Err()
+				}
+				errs := make(chan error, 2)
+				var cancels []context.CancelFunc
+				for range 2 {
+					ctx, cancel := context.WithCancel(t.Context())
+					cancels = append(cancels, cancel)
+					go func() { errs <- e.ForceFlush(ctx) }()
+				}
+				synctest.Wait()
+				close(g.open)
+				elapse(time.Second) // one flush is under way for both
+				for _, cancel := range cancels[:cancelled] {
+					cancel()
+				}
+				synctest.Wait()
+				assert.Equal(t, cancelled == 2, ended)
+				for i := range 2 {
+					if err := <-errs; i < cancelled {
+						assert.ErrorIs(t, err, context.Canceled)
+					} else {
+						assert.NoError(t, err)
+					}
+				}
+				inner.OnForceFlush = nil
+				shutdown(t, e, inner)
+				for _, cancel := range cancels {
+					cancel()
+				}
+			})
+		})
+	}
+}
+
+func TestFlushReturnsThatWhatItWaitedForWasDroppedByOverflow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &metrictest.Exporter{}
+		e, g := held(t, inner, asyncmetric.WithMaxQueueSize(2), asyncmetric.WithOverflow(queue.DropOldest))
+		export(t, e, 1, 2)
+		waits := make(chan error, 1)
+		go func() { waits <- e.ForceFlush(t.Context()) }()
+		synctest.Wait()
+		export(t, e, 3, 4)
+		later := make(chan error, 1)
+		go func() { later <- e.ForceFlush(t.Context()) }()
+		synctest.Wait()
+		close(g.open)
+		err := <-waits
+		assert.ErrorIs(t, err, queue.ErrFull)
+		assert.ErrorContains(t, err, "1 data point dropped (overflow)")
+		assert.NoError(t, <-later, "it has waited for none of them")
+		shutdown(t, e, inner)
+	})
+}
+
+func TestFlushThatTimesOutSaysWhyTheLastAttemptFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
+			return fmt.Errorf("the backend is busy: %w", io.EOF)
+		}}
+		e, _ := start(t, inner, asyncmetric.WithName("x"))
+		export(t, e, 1)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		err := e.ForceFlush(ctx)
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.ErrorIs(t, err, io.EOF)
+		assert.EqualError(t, err, "asyncmetric: exporter x: flush ended with 1 data point still queued: "+
+			"context deadline exceeded; the last attempt failed: the backend is busy: EOF")
+		require.Error(t, giveUp(e))
+	})
+}
+
+func TestFlushDoesNotCutShortADelayOfTheServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var at []time.Duration
+		inner := &metrictest.Exporter{OnExport: failing(&at, hint{10 * time.Second}, hint{10 * time.Second})}
+		e, _ := start(t, inner, asyncmetric.WithRetry(asyncmetric.Retry{Jitter: -1, Classify: asHint}))
+		for v := range int64(60) {
+			export(t, e, v)
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			assert.ErrorIs(t, e.ForceFlush(ctx), context.DeadlineExceeded)
+			cancel()
+		}
+		assert.Len(t, at, 1)
+		assert.NoError(t, e.ForceFlush(t.Context()))
+		assert.Equal(t, []time.Duration{0, 10 * time.Second, 20 * time.Second}, at[:3])
+		shutdown(t, e, inner)
+	})
+}
+
+func TestDrainTimeoutBoundsFlushAndShutdownWhateverTheirContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error { return errTransient }}
+		for name, opts := range map[string][]asyncmetric.Option{"given": {asyncmetric.WithDrainTimeout(5 * time.Second)}, "not given": nil} {
+			e, _ := start(t, inner, opts...)
+			export(t, e, 1)
+			for _, call := range []func(context.Context) error{e.ForceFlush, e.Shutdown} {
+				begin := time.Now()
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				assert.ErrorIs(t, call(ctx), context.DeadlineExceeded)
+				cancel()
+				if name == "given" {
+					assert.LessOrEqual(t, time.Since(begin), 5*time.Second)
+				} else {
+					assert.Greater(t, time.Since(begin), 50*time.Second)
+				}
+			}
+		}
 	})
 }

@@ -2,7 +2,9 @@ package asyncmetric_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -319,4 +321,115 @@ func TestReplicasOfEqualSelectorsAgree(t *testing.T) {
 	e, err := asyncmetric.New(first, asyncmetric.WithReplicas(&metrictest.Exporter{OnAggregation: bounds}))
 	require.NoError(t, err)
 	shutdown(t, e, first)
+}
+
+func TestABrokenReplicaDoesNotStopDelivery(t *testing.T) {
+	for name, fails := range map[string]func(context.Context) error{
+		"it fails at once": func(context.Context) error { return errTransient },
+		"it hangs until its deadline": func(ctx context.Context) error {
+			<-ctx.Done()
+			return ctx.Err()
+		},
+		"it asks for a long delay": func(context.Context) error { return hint{time.Hour} },
+	} {
+		for broken := range 4 {
+			t.Run(fmt.Sprintf("%s, number %d", name, broken), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					inner, opt := replicas(4)
+					inner[broken].OnExport = func(ctx context.Context, _ *metricdata.ResourceMetrics) error { return fails(ctx) }
+					e, _ := start(t, inner[0], opt, asyncmetric.WithMaxExportBatchSize(10),
+						asyncmetric.WithRetry(asyncmetric.Retry{Classify: func(err error) asyncmetric.Verdict {
+							if errors.Is(err, errTransient) {
+								return asyncmetric.Verdict{}
+							}
+							return asHint(err)
+						}}))
+					for v := range int64(10) {
+						require.NoError(t, e.Export(t.Context(), metrictest.Numbers(100, v)))
+					}
+					elapse(10 * time.Minute)
+					assert.Equal(t, uint64(1000), e.Stats().Exported, "%+v", e.Stats())
+					assert.Equal(t, []int64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, slices.Compact(inOrder(inner)), "the order holds")
+					assert.NoError(t, e.Shutdown(t.Context()))
+				})
+			})
+		}
+	}
+}
+
+// inOrder returns the values that the exporters got, in the order of the
+// collections.
+func inOrder(inner []*metrictest.Exporter) (values []int64) {
+	for _, exporter := range inner {
+		got := metrictest.Values(exporter.Delivered())
+		if !slices.IsSorted(got) {
+			return got
+		}
+		values = append(values, got...)
+	}
+	slices.Sort(values)
+	return values
+}
+
+func TestCollectionsOfOneBatchDoNotDependOnTheFirstExporter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner, opt := replicas(2)
+		inner[0].OnExport = func(context.Context, *metricdata.ResourceMetrics) error { return errTransient }
+		e, _ := start(t, inner[0], opt, fixed)
+		for v := range int64(100) {
+			export(t, e, v)
+			elapse(10 * time.Second)
+		}
+		assert.Equal(t, uint64(100), e.Stats().Exported)
+		assert.Equal(t, 3, inner[0].Count("Export"), "after three failures it is not asked as long as the other one works")
+		assert.Len(t, inner[1].Delivered(), 100)
+		assert.NoError(t, e.Shutdown(t.Context()))
+	})
+}
+
+func TestABatchGoesFromExporterToExporterUntilOneWorks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner, opt := replicas(3)
+		works := -1
+		for i, exporter := range inner {
+			exporter.OnExport = func(context.Context, *metricdata.ResourceMetrics) error {
+				if i == works {
+					return nil
+				}
+				return errTransient
+			}
+		}
+		e, _ := start(t, inner[0], opt)
+		for i := range inner {
+			works = -1
+			export(t, e, int64(i))
+			elapse(time.Hour) // everything is away
+			works = i         // and then only one of them comes back
+			elapse(15 * time.Minute)
+			assert.Equal(t, uint64(i+1), e.Stats().Exported, "%+v", e.Stats())
+		}
+		assert.NoError(t, e.Shutdown(t.Context()))
+	})
+}
+
+func TestAHangingReplicaTakesATenthOfTheTimeAtMost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner, opt := replicas(2)
+		hung := time.Duration(0)
+		inner[1].OnExport = func(ctx context.Context, _ *metricdata.ResourceMetrics) error {
+			begin := time.Now()
+			<-ctx.Done()
+			hung += time.Since(begin)
+			return ctx.Err()
+		}
+		e, _ := start(t, inner[0], opt, asyncmetric.WithMaxExportBatchSize(1))
+		begin := time.Now()
+		for v := range int64(24 * 60) {
+			require.NoError(t, e.Export(t.Context(), metrictest.Numbers(2, v)))
+			elapse(time.Minute)
+		}
+		assert.Less(t, hung, time.Since(begin)/10)
+		assert.LessOrEqual(t, e.Stats().QueuedCollections, 1, "it keeps up")
+		assert.NoError(t, e.Shutdown(t.Context()))
+	})
 }

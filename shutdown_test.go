@@ -16,6 +16,7 @@ import (
 
 	"github.com/asyncmetric/asyncmetric"
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
+	"github.com/asyncmetric/asyncmetric/queue"
 )
 
 func TestShutdownDrainsThenShutsTheInnerExporterDown(t *testing.T) {
@@ -360,4 +361,116 @@ func TestFlushThatShutdownPreventsIsAnError(t *testing.T) {
 		assert.Zero(t, inner.Count("ForceFlush"))
 		assert.Equal(t, uint64(1), e.Stats().Exported)
 	})
+}
+
+// keeping is a queue that says it keeps what it has for the next process.
+func keeping(t *testing.T) durable { return durable{newQueue(t)} }
+
+func TestShutdownSaysWhatADurableQueueKeeps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &metrictest.Exporter{OnExport: outage(make(chan error, 10))}
+		e, r := start(t, inner, asyncmetric.WithName("x"), asyncmetric.WithQueue(keeping(t)), asyncmetric.WithMaxExportBatchSize(2))
+		for v := range int64(2) {
+			require.NoError(t, e.Export(t.Context(), metrictest.Numbers(3, v)))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err := e.Shutdown(ctx)
+		var undelivered *asyncmetric.UndeliveredError
+		require.ErrorAs(t, err, &undelivered)
+		assert.Equal(t, 6, undelivered.Points)
+		assert.True(t, undelivered.Kept)
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.EqualError(t, undelivered, "asyncmetric: exporter x has shut down: the queue keeps 6 data points for the next process: context deadline exceeded")
+		assert.Empty(t, r.errors(), "nothing is lost")
+		assert.Empty(t, r.dropped())
+		assert.Equal(t, 6, e.Stats().Queued)
+		assert.Zero(t, e.Stats().InFlight, "what was in flight has been returned")
+	})
+}
+
+// handing is a queue that hands over to others at once.
+type handing struct{ durable }
+
+func (h handing) Put(ctx context.Context, rm *metricdata.ResourceMetrics) error {
+	if err := h.durable.Put(ctx, rm); err != nil {
+		return err
+	}
+	entry, err := h.Queue.Take(ctx, queue.Limit{})
+	if err != nil {
+		return err
+	}
+	return entry.Settle(queue.Outcome{Exported: entry.Points()})
+}
+
+func TestShutdownOfAQueueThatHandsOverLeavesNothing(t *testing.T) {
+	inner := &metrictest.Exporter{}
+	e, _ := start(t, inner, asyncmetric.WithQueue(handing{keeping(t)}))
+	export(t, e, 1, 2)
+	assert.NoError(t, e.ForceFlush(t.Context()))
+	shutdown(t, e, inner)
+	assert.Zero(t, inner.Count("Export"))
+	assert.Equal(t, uint64(2), e.Stats().Exported)
+}
+
+func TestShutdownCountsWhatIsUndeliveredAtOneInstant(t *testing.T) {
+	for range 50 { // the race is for whoever counts while the last batch ends
+		synctest.Test(t, func(t *testing.T) {
+			g := newGate()
+			inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
+				_ = g.pass(context.Background())
+				return errTransient
+			}}
+			e, r := start(t, inner, asyncmetric.WithMaxExportBatchSize(1))
+			require.NoError(t, e.Export(t.Context(), metrictest.Numbers(5, 1)))
+			require.NoError(t, e.Export(t.Context(), metrictest.Numbers(4, 2)))
+			<-g.arrived
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			time.AfterFunc(time.Second, func() { close(g.open) }) // as Shutdown ends
+			var undelivered *asyncmetric.UndeliveredError
+			require.ErrorAs(t, e.Shutdown(ctx), &undelivered)
+			assert.Equal(t, 9, undelivered.Points)
+			elapse(time.Second)
+			assert.Equal(t, 9, r.dropped()[asyncmetric.ReasonShutdown])
+		})
+	}
+}
+
+func TestShutdownWithAnEndedContextStillShutsTheInnerExporterDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &metrictest.Exporter{OnExport: outage(make(chan error, 10))}
+		e, r := start(t, inner)
+		export(t, e, 1, 2, 3)
+		synctest.Wait()
+		begin := time.Now()
+		err := giveUp(e)
+		assert.LessOrEqual(t, time.Since(begin), 100*time.Millisecond)
+		assert.ErrorIs(t, err, context.Canceled)
+		assert.Equal(t, 1, inner.Count("Shutdown"))
+		assert.Zero(t, inner.Count("ForceFlush"), "there is no time for it")
+		assert.Equal(t, 3, r.dropped()[asyncmetric.ReasonShutdown])
+		assert.ErrorIs(t, giveUp(e), metric.ErrExporterShutdown)
+		assert.NotErrorIs(t, giveUp(e), context.Canceled, "it has ended, so there is nothing to wait for")
+	})
+}
+
+// closing is a queue that says when it is closed.
+type closing struct {
+	queue.Queue
+	onClose func()
+}
+
+func (c closing) Close() error {
+	c.onClose()
+	return c.Queue.Close()
+}
+
+func TestTheQueueIsClosedBeforeTheInnerExporter(t *testing.T) {
+	inner := &metrictest.Exporter{}
+	var before []string
+	e, _ := start(t, inner, asyncmetric.WithQueue(closing{newQueue(t), func() { before = inner.Calls() }}))
+	export(t, e, 1)
+	shutdown(t, e, inner)
+	assert.Equal(t, []string{"Export"}, before)
 }

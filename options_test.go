@@ -46,12 +46,12 @@ func TestInvalidOptionsAreNamed(t *testing.T) {
 		"MaxInterval is 30s: must be at least InitialInterval (1m0s)": {
 			retry(asyncmetric.Retry{InitialInterval: time.Minute, MaxInterval: 30 * time.Second}),
 		},
-		"MaxElapsedTime is -1ns":             {retry(asyncmetric.Retry{MaxElapsedTime: -1})},
-		"Multiplier is 0.5":                  {retry(asyncmetric.Retry{Multiplier: 0.5})},
-		"Multiplier is NaN":                  {retry(asyncmetric.Retry{Multiplier: math.NaN()})},
-		"Multiplier is +Inf":                 {retry(asyncmetric.Retry{Multiplier: math.Inf(1)})},
+		"MaxElapsedTime is -1ns":           {retry(asyncmetric.Retry{MaxElapsedTime: -1})},
+		"Multiplier is 0.5":                {retry(asyncmetric.Retry{Multiplier: 0.5})},
+		"Multiplier is NaN":                {retry(asyncmetric.Retry{Multiplier: math.NaN()})},
+		"Multiplier is +Inf":               {retry(asyncmetric.Retry{Multiplier: math.Inf(1)})},
 		"Jitter is 1.5: must be at most 1": {retry(asyncmetric.Retry{Jitter: 1.5})},
-		"Jitter is NaN":                      {retry(asyncmetric.Retry{Jitter: math.NaN()})},
+		"Jitter is NaN":                    {retry(asyncmetric.Retry{Jitter: math.NaN()})},
 	} {
 		e, err := asyncmetric.New(&metrictest.Exporter{}, opts...)
 		assert.ErrorIs(t, err, asyncmetric.ErrInvalidOption, want)

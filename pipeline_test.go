@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/asyncmetric/asyncmetric"
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
+	"github.com/asyncmetric/asyncmetric/queue"
 )
 
 func deltas(metric.InstrumentKind) metricdata.Temporality { return metricdata.DeltaTemporality }
@@ -126,4 +128,51 @@ func TestSelectorsDecideWhatTheSDKCollects(t *testing.T) {
 	data := inner.Delivered()[0].ScopeMetrics[0].Metrics[0].Data
 	require.IsType(t, metricdata.ExponentialHistogram[float64]{}, data)
 	assert.Equal(t, metricdata.DeltaTemporality, data.(metricdata.ExponentialHistogram[float64]).Temporality)
+}
+
+// A producer is a source of metrics beside the SDK, that takes its time.
+type producer func(context.Context)
+
+func (p producer) Produce(ctx context.Context) ([]metricdata.ScopeMetrics, error) {
+	p(ctx)
+	return nil, nil
+}
+
+// A reader that is shut down, or whose timeout passes, while it collects hands
+// over what it has with a context that has ended. With delta temporality that
+// exists nowhere else.
+func TestAReaderThatIsCutOffWhileItCollectsLosesNothing(t *testing.T) {
+	for _, overflow := range []queue.Overflow{queue.Coalesce, queue.DropNewest, queue.Block} {
+		for end, timeout := range map[string]time.Duration{"shut down": time.Hour, "timed out": time.Second} {
+			t.Run(overflow.String()+", "+end, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					inner := &metrictest.Exporter{OnTemporality: deltas}
+					e, r := start(t, inner, asyncmetric.WithOverflow(overflow))
+					cutOff := 0
+					slow := producer(func(ctx context.Context) {
+						time.Sleep(10 * time.Second)
+						if ctx.Err() != nil {
+							cutOff++
+						}
+					})
+					provider := metric.NewMeterProvider(metric.WithReader(metric.NewPeriodicReader(e,
+						metric.WithInterval(time.Minute), metric.WithTimeout(timeout), metric.WithProducer(slow))))
+					counter, err := provider.Meter("test").Int64Counter("counter")
+					require.NoError(t, err)
+					for range 60 + 5 { // the second collection begins after a minute
+						counter.Add(t.Context(), 1)
+						time.Sleep(time.Second)
+					}
+					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+					defer cancel()
+					require.NoError(t, provider.Shutdown(ctx))
+					assert.Positive(t, cutOff)
+					counted, _ := totals(inner.Delivered())
+					assert.Equal(t, int64(65), counted)
+					assert.Empty(t, r.dropped())
+					assert.Zero(t, e.Stats().Refused)
+				})
+			})
+		}
+	}
 }

@@ -236,9 +236,9 @@ func TestInvalidReplicasAreNamed(t *testing.T) {
 		return metric.DefaultAggregationSelector(k)
 	}}
 	for want, more := range map[string][]metric.Exporter{
-		"replica 2: the exporter is nil":        {second, nil},
-		"is given twice":          {first},
-		"replica 2 (*metrictest.": {second, second},
+		"replica 2: the exporter is nil": {second, nil},
+		"is given twice":                 {first},
+		"replica 2 (*metrictest.":        {second, second},
 		"has DeltaTemporality for Histogram, and the first exporter has CumulativeTemporality": {second, deltaHistogram},
 		"replica 1 (*metrictest.Exporter) has aggregation":                                     {otherBounds},
 	} {

@@ -365,4 +365,6 @@ func (panickyMeter) Float64Histogram(string, ...apimetric.Float64HistogramOption
 
 type panickyHistogram struct{ noop.Float64Histogram }
 
-func (panickyHistogram) Record(context.Context, float64, ...apimetric.RecordOption) { panic("instrument") }
+func (panickyHistogram) Record(context.Context, float64, ...apimetric.RecordOption) {
+	panic("instrument")
+}

@@ -62,7 +62,7 @@ func (s *sender) send(f *inflight, b *outgoing) (r result) {
 		s.metrics.Concluded(b.last.Sub(b.first), errorTypeOf(b.result))
 	}
 	if r == stopped && b.failure != nil {
-		s.flushes.dropped(b.position, b.failure)
+		s.flushes.dropped(b.position, s.reports.name.errorf("the last attempt failed: %w", b.failure))
 	}
 	return r
 }

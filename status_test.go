@@ -80,7 +80,7 @@ func TestStatusShowsTheReplicaWhoseTurnComesFirst(t *testing.T) {
 			inner.OnExport = failing(&at, hint{[]time.Duration{8, 7, 9}[i] * time.Second})
 		}
 		e, _ := start(t, inner[0], opt, asyncmetric.WithMaxExportBatchSize(1), asyncmetric.WithRetry(asyncmetric.Retry{
-			Jitter:   -1,
+			Jitter: -1,
 			Classify: func(err error) asyncmetric.Verdict {
 				return asyncmetric.Verdict{Action: asyncmetric.ActionRetry, After: err.(hint).after}
 			},

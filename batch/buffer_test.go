@@ -14,7 +14,7 @@ import (
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
 )
 
-// requireClean asks that the buffer keeps nothing of what it held before.
+// requireClean requires that the buffer keeps nothing of what it held before.
 func requireClean(t testingT, buffer *batch.Buffer) {
 	t.Helper()
 	for _, arena := range buffer.Arenas() {
@@ -90,8 +90,8 @@ func TestUsedBufferAllocatesNothing(t *testing.T) {
 	}
 }
 
-// One buffer for all parts is what a sender has. The parts differ, so that
-// some metrics take another place in the memory each time.
+// A sender has one buffer for all parts. The parts differ, so some metrics take
+// another place in the memory each time.
 func TestUsedBufferAllocatesForPartsAtMostOncePerMetric(t *testing.T) {
 	source := metrictest.Mixed(3000)
 	var buffer batch.Buffer
@@ -161,8 +161,8 @@ func TestTruncatedPointsGiveTheNextFillNoSpareCapacity(t *testing.T) {
 	requireOwnMemory(t, batch.Copy(&buffer, collectionWith(one, twoKnownPoints())))
 }
 
-// A used buffer keeps an aggregation of the last time that says the same, for
-// an allocation less. So each field that may differ has to be looked at.
+// A used buffer keeps an equal aggregation of the last time and saves an
+// allocation. So it has to compare each field.
 func TestUsedBufferNoticesEveryFieldOfAnAggregation(t *testing.T) {
 	fields := 0
 	for _, kind := range knownKinds {

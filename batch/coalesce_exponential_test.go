@@ -30,7 +30,7 @@ func scaled[N int64 | float64](from, to int, scale, offset int32, counts ...uint
 	return point
 }
 
-// requireScaled asks that two points become one of the given buckets.
+// requireScaled requires that two points become one of the given buckets.
 func requireScaled(t *testing.T, older, newer, want metricdata.ExponentialHistogramDataPoint[int64]) {
 	t.Helper()
 	older.StartTime, older.Time, newer.StartTime, newer.Time = minute(0), minute(1), minute(1), minute(2)

@@ -124,7 +124,7 @@ func (w *wild) pair() (older, newer metricdata.Aggregation) {
 }
 
 // requireTotalsOrBothPoints makes collections of the bytes, coalesces them and
-// asks that each pair of points became one with the totals of both, or stayed
+// requires that each pair of points became one with the totals of both, or stayed
 // as it was.
 func requireTotalsOrBothPoints(t testingT, bytes []byte) {
 	t.Helper()
@@ -141,7 +141,7 @@ func requireTotalsOrBothPoints(t testingT, bytes []byte) {
 	require.Equal(t, newerBefore, fmt.Sprintf("%+v", *newer))
 	requireNothingShared(t, older, got)
 	requireNothingShared(t, newer, got)
-	require.LessOrEqual(t, memoryOf(&buffer), 3*(sizeOf(older)+sizeOf(newer))+len(olders)*2*160*8)
+	require.LessOrEqual(t, buffer.Used(), 3*(sizeOf(older)+sizeOf(newer))+len(olders)*2*160*8)
 
 	require.Len(t, got.ScopeMetrics[0].Metrics, len(olders))
 	for i, metric := range got.ScopeMetrics[0].Metrics {
@@ -163,7 +163,7 @@ func requireTotalsOrBothPoints(t testingT, bytes []byte) {
 	}
 }
 
-// requireTotal asks that got is what a and b are together.
+// requireTotal requires that got is what a and b are together.
 func requireTotal(t testingT, a, b, got reflect.Value) {
 	t.Helper()
 	want, have := &total{counts: map[string]*big.Int{}}, &total{counts: map[string]*big.Int{}}
@@ -199,15 +199,6 @@ func requireTotal(t testingT, a, b, got reflect.Value) {
 			}
 		}
 	}
-}
-
-// memoryOf returns how many bytes of a buffer are in use.
-func memoryOf(buffer *batch.Buffer) int {
-	n := 0
-	for _, arena := range buffer.Arenas() {
-		n += arena.Total * int(arena.Element.Size())
-	}
-	return n
 }
 
 // sizeOf returns how many bytes the slices in a collection take.

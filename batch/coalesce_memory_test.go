@@ -130,7 +130,7 @@ func TestCoalesceLeavesNoPointsBehindThatAreNotInItsResult(t *testing.T) {
 	}
 }
 
-// requireOnlyPointsOf asks that no data point is in the memory of the buffer
+// requireOnlyPointsOf requires that no data point is in the memory of the buffer
 // but those of its collection.
 func requireOnlyPointsOf(t *testing.T, buffer *batch.Buffer) {
 	t.Helper()

@@ -34,7 +34,7 @@ func TestCoalesceKeepsTotalsOfAnyStream(t *testing.T) {
 	})
 }
 
-// requireValidStream asks of each point that it is valid, and that those of a
+// requireValidStream requires that each point is valid, and that the points of a
 // series follow each other without overlap.
 func requireValidStream(t testingT, rm *metricdata.ResourceMetrics) {
 	t.Helper()

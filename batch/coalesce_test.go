@@ -28,9 +28,9 @@ func minute(n int) time.Time { return metrictest.Epoch.Add(time.Duration(n) * ti
 // series are a few to take from.
 var series = metrictest.Series(5)
 
-// requireCoalesced asks that older and newer become want, and of the result all
-// that holds for every one: into new and into reused memory it is the same,
-// shares nothing with either input, and leaves them as they were.
+// requireCoalesced requires that older and newer become want, in new and in
+// reused memory, and that the result shares nothing with them and leaves them as
+// they were.
 func requireCoalesced(t testingT, older, newer, want *metricdata.ResourceMetrics) {
 	t.Helper()
 	olderBefore, newerBefore := batch.Copy(nil, older), batch.Copy(nil, newer)
@@ -152,7 +152,7 @@ func testTakesTheNewerGauge[N int64 | float64](t *testing.T) {
 	requireJoined(t, gauge(number[N](0, 1, 9)), gauge(number[N](5, 6, 3)), gauge(number[N](5, 6, 3)))
 }
 
-// requireSumsKept asks that two points of one series stay as they are.
+// requireSumsKept requires that two points of one series stay as they are.
 func requireSumsKept[N int64 | float64](t *testing.T, temporality metricdata.Temporality, a, b metricdata.DataPoint[N]) {
 	t.Helper()
 	requireJoined(t, sum(temporality, a), sum(temporality, b), sum(temporality, a, b))

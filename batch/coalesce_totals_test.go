@@ -13,8 +13,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
 
-// totals is what collections say in all, for each series. It is computed with
-// numbers without bounds, and knows nothing of how Coalesce works.
+// totals are the totals of collections, for each series. They are computed with
+// numbers of any size and without the code of Coalesce.
 type totals map[string]*total
 
 type total struct {
@@ -66,7 +66,7 @@ func temporalityOf(data metricdata.Aggregation) metricdata.Temporality {
 	return 0
 }
 
-// exactly returns a number with so many bits that no sum of float64 is rounded.
+// exactly returns a number with enough bits for a sum of float64 without rounding.
 func exactly(v reflect.Value) *big.Float {
 	if n := new(big.Float).SetPrec(2200); v.CanInt() {
 		return n.SetInt64(v.Int())
@@ -154,7 +154,7 @@ func (t *total) countsAt(scale int32) map[string]string {
 	return printed
 }
 
-// requireEqual asks that got has the totals of all delta series in want:
+// requireEqual requires that got has the totals of all delta series in want:
 // exactly, but for the rounding of sums of floats.
 func (want totals) requireEqual(t testingT, got totals) {
 	t.Helper()

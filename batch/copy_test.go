@@ -113,7 +113,7 @@ func TestCopyStoresEqualBoundsOfNeighboursOnce(t *testing.T) {
 	assert.NotSame(t, &copied[1].Bounds[0], &copied[2].Bounds[0])
 }
 
-// requireSameWhole asks that got is want itself and not a copy of it.
+// requireSameWhole requires that got is want itself and not a copy of it.
 func requireSameWhole(t *testing.T, want, got metricdata.Aggregation) {
 	t.Helper()
 	if w, ok := want.(weird); ok {

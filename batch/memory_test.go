@@ -18,8 +18,8 @@ type testingT interface {
 	metricdatatest.TestingT
 }
 
-// requireEqual asks for more than metricdatatest.AssertEqual, which takes no
-// notice of order, takes nil for empty and knows no unknown kinds.
+// requireEqual requires more than metricdatatest.AssertEqual, which ignores
+// order, takes nil for empty and knows no unknown kinds.
 func requireEqual(t testingT, want, got *metricdata.ResourceMetrics) {
 	t.Helper()
 	if reflect.DeepEqual(want, got) {
@@ -29,8 +29,8 @@ func requireEqual(t testingT, want, got *metricdata.ResourceMetrics) {
 	require.FailNow(t, "collections differ; if only so, then in their order, or in what is nil")
 }
 
-// sealed reports whether nobody outside its package can change a part of a
-// value of type t: attribute sets, times, extrema and so on.
+// sealed reports whether only its own package can change a part of a value of
+// type t: attribute sets, times, extrema and so on.
 func sealed(t reflect.Type) bool {
 	if t.Kind() != reflect.Struct {
 		return false
@@ -44,7 +44,7 @@ func sealed(t reflect.Type) bool {
 }
 
 // children returns what v, which is not sealed, consists of or refers to.
-// Aggregations of an unknown kind have none: nobody copies their insides.
+// Aggregations of an unknown kind have none: the package does not copy them.
 func children(v reflect.Value) []reflect.Value {
 	var found []reflect.Value
 	switch v.Kind() {
@@ -77,7 +77,7 @@ type span struct {
 
 func (s span) overlaps(other span) bool { return s.start < other.end && other.start < s.end }
 
-// spans returns the memory of all slices in rm that anyone could change.
+// spans returns the memory of all slices in rm that a caller could change.
 func spans(rm *metricdata.ResourceMetrics) []span { return spansIn(reflect.ValueOf(rm), nil) }
 
 func spansIn(v reflect.Value, metric *metricdata.Metrics) []span {

@@ -14,9 +14,9 @@ import (
 	"github.com/asyncmetric/asyncmetric/batch"
 )
 
-// requireMerged asks that the collections become want, and of the result all
-// that holds for every one: into new and into reused memory it is the same,
-// shares nothing with the collections, and leaves them as they were.
+// requireMerged requires that the collections become want, in new and in reused
+// memory, and that the result shares nothing with them and leaves them as they
+// were.
 func requireMerged(t testingT, buffer *batch.Buffer, want *metricdata.ResourceMetrics, collections ...*metricdata.ResourceMetrics) {
 	t.Helper()
 	var before []*metricdata.ResourceMetrics

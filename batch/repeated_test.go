@@ -18,7 +18,7 @@ import (
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
 )
 
-// naiveHasRepeatedSeries is HasRepeatedSeries in the obvious way.
+// naiveHasRepeatedSeries does what HasRepeatedSeries does, in the obvious way.
 func naiveHasRepeatedSeries(rm *metricdata.ResourceMetrics) bool {
 	scopes := namer{}
 	for _, scope := range rm.ScopeMetrics {

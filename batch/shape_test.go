@@ -13,7 +13,7 @@ import (
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
 )
 
-// The types of aggregation that the SDK has.
+// knownKinds are the types of aggregation that the SDK has.
 var knownKinds = []reflect.Type{
 	reflect.TypeFor[metricdata.Gauge[int64]](),
 	reflect.TypeFor[metricdata.Gauge[float64]](),
@@ -183,8 +183,7 @@ func (f *filler) aggregation(kind int) metricdata.Aggregation {
 	return data.Interface().(metricdata.Aggregation)
 }
 
-// A loosePoint is a data point with all that is said of it elsewhere in its
-// collection.
+// A loosePoint is a data point with its metric, scope and resource.
 type loosePoint struct {
 	resource *resource.Resource
 	scope    any

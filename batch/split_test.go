@@ -16,9 +16,8 @@ import (
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
 )
 
-// requireSplit asks of a split into parts all that it promises. A loose point
-// carries everything that is said of it, so that comparing them covers names,
-// temporality, scope and so on.
+// requireSplit requires what the doc comment of Split promises. A loose point has
+// its name, temporality, scope and so on, so that a comparison covers them.
 func requireSplit(t testingT, rm *metricdata.ResourceMetrics, maxPoints int) {
 	t.Helper()
 	want := loosePoints(rm)

@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
@@ -58,7 +61,7 @@ func BenchmarkPutTakeSettle(b *testing.B) {
 			m, rm := benchQueue(b, math.MaxInt, Block)
 			fill(b, m, depth, metrictest.Numbers(1, 0))
 			ctx := context.Background()
-			w := m.waiting
+			w := &m.waiting
 			for b.Loop() {
 				mustPut(b, m, ctx, rm)
 				oldest, newest := &w.slots[w.head], &w.slots[w.index(w.len-1)]
@@ -123,4 +126,55 @@ func BenchmarkPutContended(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkBurst puts in 20 collections and then takes and settles them, as
+// with several readers, or where the SDK hands over a collection in pieces.
+func BenchmarkBurst(b *testing.B) {
+	const burst, points = 20, 3000
+	m, err := NewMemory(10*burst*points, DropOldest)
+	require.NoError(b, err)
+	rm := metrictest.Mixed(points)
+	ctx := context.Background()
+	b.ReportAllocs()
+	for b.Loop() {
+		for range burst {
+			mustPut(b, m, ctx, rm)
+		}
+		for range burst {
+			mustEnd(b, m, ctx)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*burst*points), "ns/point")
+}
+
+// BenchmarkStatsDuringPuts calls Stats again and again while another goroutine
+// puts in collections of 300 000 points.
+func BenchmarkStatsDuringPuts(b *testing.B) {
+	const points = 300_000
+	m, err := NewMemory(10*points, DropOldest)
+	require.NoError(b, err)
+	rm := metrictest.Numbers(points, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	var putting sync.WaitGroup
+	putting.Go(func() {
+		for ctx.Err() == nil {
+			if err := m.Put(ctx, rm); err != nil && ctx.Err() == nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+	var took []time.Duration
+	for b.Loop() {
+		begin := time.Now()
+		m.Stats()
+		took = append(took, time.Since(begin))
+		time.Sleep(100 * time.Microsecond) // not in a loop that keeps a processor busy
+	}
+	cancel()
+	putting.Wait()
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)*9/10].Nanoseconds()), "p90-ns")
+	b.ReportMetric(float64(took[len(took)-1].Nanoseconds()), "max-ns")
 }

@@ -247,5 +247,4 @@ func (m *Memory) replace(e *entry, data *batch.Buffer, parts int, newest time.Ti
 	e.parts += parts
 	e.newest = newest
 	e.version = m.coalescer.nextVersion()
-	e.unjoinable = 0
 }

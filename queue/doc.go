@@ -1,10 +1,11 @@
 // Package queue holds the collections that wait for delivery.
 //
-// [Queue] is the contract between the exporter, which puts collections in,
-// takes them out and says how they ended, and whatever keeps them in the
-// meantime. [NewMemory] returns the one that the exporter uses by default;
-// others may keep collections on disk or with a message broker. Package
-// queuetest holds the tests that every implementation has to pass.
+// [Queue] is the contract between the exporter and what keeps its collections.
+// The exporter starts the queue and puts collections in. It takes out entries,
+// and settles each one as exported or dropped, or returns it. [NewMemory] makes
+// the queue that the exporter uses by default. Others keep collections on disk or
+// with a message broker. Package queuetest holds the tests that every
+// implementation has to pass.
 //
 // What a full queue does is its [Overflow] policy. Other systems answer that
 // question in many ways: the log SDK of OpenTelemetry drops the oldest, the

@@ -17,9 +17,9 @@ var (
 	// [Drop] with the reason [ReasonOverflow].
 	ErrFull = errors.New("queue is full")
 
-	// ErrClosed is returned by Start after Close, by Put after Seal or Close,
-	// and by Take when there will never be another entry. The exporter's Export
-	// returns metric.ErrExporterShutdown instead.
+	// ErrClosed is returned by Start after Close, by Put after Seal or Close, by
+	// Take after Seal when no entry waits, and by Take after Close. The exporter's
+	// Export returns metric.ErrExporterShutdown instead.
 	ErrClosed = errors.New("queue is closed")
 
 	// ErrInUse is returned by Start when the queue has been started before. The
@@ -47,9 +47,9 @@ var (
 //	Accepted == Exported + Dropped + Coalesced + Queued
 type Queue interface {
 	// Start gives the queue to its user, whose observer hears from now on what
-	// the queue does on its own account, and what it did before Start. Put works
-	// before Start; Take needs it. Start returns [ErrInUse] if the queue has been
-	// started before, and [ErrClosed] if it is closed.
+	// the queue does on its own account, and what it did before Start. All other
+	// methods but Take work before Start; Take needs it. Start returns [ErrInUse]
+	// if the queue has been started before, and else [ErrClosed] if it is closed.
 	Start(Observer) error
 
 	// Put accepts rm as the newest collection. It copies what it keeps: the
@@ -72,18 +72,19 @@ type Queue interface {
 
 	// Take hands out the oldest entry that waits. The entry is in flight from
 	// then on: it still counts as queued, but overflow and the bound no longer
-	// concern it. When nothing waits, Take returns [ErrEmpty], or [ErrClosed] if
-	// nothing will ever wait again. It does not wait for a Put, but it may wait
-	// for a disk or a network as long as ctx allows. An entry beyond the limit
+	// concern it. When nothing waits, Take returns [ErrEmpty], or [ErrClosed] after
+	// Seal: then only Return can make an entry wait again. After Close, Take
+	// returns ErrClosed. Take does not wait until something is put in, but it may
+	// wait for a disk or a network as long as ctx allows. An entry beyond the limit
 	// stays where it is, and Take returns [ErrDeclined]. On any error nothing has
 	// been handed out.
 	Take(ctx context.Context, limit Limit) (Entry, error)
 
 	// Ready returns a channel with room for one signal, always the same. It holds
 	// a signal after an entry began to wait, after First of Stats moved for
-	// another reason than Settle, and after Seal and Close. So who got ErrEmpty
-	// from Take misses nothing by receiving from it. A signal does not promise an
-	// entry.
+	// another reason than Settle, and after Seal and Close; Stats shows by then
+	// what happened. So a caller of Take that got ErrEmpty misses nothing by
+	// receiving from the channel. A signal does not promise an entry.
 	Ready() <-chan struct{}
 
 	// Stats returns the counters and sizes of one instant. It does not wait for a
@@ -131,8 +132,9 @@ type Entry interface {
 	Settle(Outcome) error
 
 	// Return gives the entry back: it waits again, before all that are newer,
-	// even if the queue then exceeds its bound. After Close a durable queue keeps
-	// it, and any other drops it, with [ReasonShutdown].
+	// even if the queue then exceeds its bound. The next Take that hands out the
+	// collection returns another Entry. After Close a durable queue keeps the
+	// collection, and any other drops it, with [ReasonShutdown].
 	Return() error
 }
 

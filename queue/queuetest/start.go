@@ -22,7 +22,7 @@ var startClaims = []claim{{
 	test:      testStartAfterClose,
 }, {
 	name:      "PutWorksBeforeStart",
-	demand:    "Put works before Start.",
+	demand:    "All other methods but Take work before Start.",
 	bound:     roomy,
 	unstarted: true,
 	test:      testPutBeforeStart,
@@ -36,7 +36,7 @@ var startClaims = []claim{{
 	test:      testDropsBeforeStart,
 }, {
 	name:      "SealAndCloseWorkBeforeStart",
-	demand:    "All methods but Take work before Start. Close drops what waits, or keeps it where the queue is durable.",
+	demand:    "All other methods but Take work before Start. Close drops what waits, or keeps it where the queue is durable.",
 	bound:     roomy,
 	unstarted: true,
 	test:      testCloseBeforeStart,

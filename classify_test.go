@@ -18,7 +18,7 @@ import (
 )
 
 // The types below have the shape of gRPC's, which this module does not import;
-// internal/integration checks the real ones.
+// internal/test/integration checks the real ones.
 type (
 	code       uint32
 	delayProto time.Duration

@@ -95,7 +95,7 @@
 // wait; each says when to choose it.
 //
 // The queue is in memory and ends with the process. [WithQueue] takes another one:
-// that of module spool keeps what is queued in a file, from which the next process
+// that of package spool keeps what is queued in a file, from which the next process
 // goes on.
 //
 // # Guarantees

@@ -14,11 +14,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/asyncmetric/asyncmetric/internal/metrictest"
 	"github.com/asyncmetric/asyncmetric/queue"
 )
 
 var (
-	chaosTime = flag.Duration("chaos", 15*time.Second, "how long TestChaosKeepsEverythingInOrder makes trouble")
+	chaosTime = flag.Duration("chaos", 0, "how long TestChaosKeepsEverythingInOrder makes trouble; 0: 4s, or 15s at full length")
 	chaosSeed = flag.Uint64("chaosseed", 0, "its seed; 0: any")
 )
 
@@ -105,8 +106,11 @@ func (c *chaos) changeLeader() {
 // cut off, servers restarted and leaders deposed, and requires that everything
 // comes, and for the first time in order.
 func TestChaosKeepsEverythingInOrder(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes its time")
+	if *chaosTime == 0 {
+		*chaosTime = 4 * time.Second
+		if metrictest.Long() {
+			*chaosTime = 15 * time.Second
+		}
 	}
 	seed := *chaosSeed
 	if seed == 0 {

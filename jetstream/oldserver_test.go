@@ -11,6 +11,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/asyncmetric/asyncmetric/internal/metrictest"
 )
 
 // startOldServer starts a server of 2.10, which has no pinned clients, in a
@@ -44,8 +46,8 @@ func startOldServer(t *testing.T) (url string) {
 }
 
 func TestOrderHoldsOnAServerThatHasNoPinnedClients(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds a server")
+	if !metrictest.Long() {
+		t.Skip("builds a server: set ASYNCMETRIC_TEST_LONG=1")
 	}
 	url := startOldServer(t)
 	requireOrderWhileRelaysComeAndGo(t, url, 1)

@@ -111,10 +111,14 @@ func crash(t *testing.T, dir string, step, count int, bound int64) (c crashed) {
 // At whichever step of a change the process ends: what was acknowledged is
 // there, once and in order, but for what was in doubt at that moment.
 func TestCrashBetweenTheStepsOfAChangeLosesNothing(t *testing.T) {
+	changes := 3
+	if metrictest.Long() {
+		changes = 10
+	}
 	for name, bound := range map[string]int64{"kept apart": 1 << 20, "joined": 600} {
 		t.Run(name, func(t *testing.T) {
 			for step := range steps {
-				for count := 1; count <= 10; count++ {
+				for count := 1; count <= changes; count++ {
 					dir := t.TempDir()
 					c := crash(t, dir, step, count, bound)
 					values, sum := remaining(t, dir)

@@ -80,10 +80,10 @@ func survive(t *testing.T, content []byte) (delivered int) {
 	return delivered
 }
 
-// seeds returns how many random cases to try. SPOOL_SEEDS multiplies them, for
-// a long search.
+// seeds returns how many random cases to try, by default and in full. SPOOL_SEEDS
+// multiplies the latter, for a long search.
 func seeds(full int) int {
-	if testing.Short() {
+	if !metrictest.Long() {
 		return full / 10
 	}
 	if times, err := strconv.Atoi(os.Getenv("SPOOL_SEEDS")); err == nil {

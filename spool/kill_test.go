@@ -199,10 +199,10 @@ func killing(t *testing.T, b *backend, rounds int, bound int64) (acknowledged []
 }
 
 func killRounds() int {
-	if testing.Short() {
-		return 6
+	if metrictest.Long() {
+		return 60
 	}
-	return 60
+	return 12
 }
 
 func TestKillLosesNothingAcknowledgedAndKeepsTheOrder(t *testing.T) {

@@ -4,13 +4,15 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/asyncmetric/asyncmetric/internal/metrictest"
 )
 
 // A day of collections, one in ten seconds, delivered at once but for outages:
 // the file grows to what the outages need, and then no more.
 func TestTheFileDoesNotGrowInADayOfUse(t *testing.T) {
 	collections := int64(24 * 60 * 6)
-	if testing.Short() {
+	if !metrictest.Long() {
 		collections /= 8
 	}
 	q, _ := open(t, t.TempDir(), WithNoSync())

@@ -1,5 +1,5 @@
 // Package memory measures what waiting data points take: in memory, and on disk
-// with a queue of module spool.
+// with a queue of package spool.
 //
 //	go test -run '^$' -bench . -benchtime 1x ./examples/memory
 package memory

@@ -31,21 +31,21 @@
 // memory and on disk: outages, flushes that are cut short, restarts of receivers
 // and of pipelines. It takes some seconds, or as long as it is told:
 //
-//	GOWORK=off go -C internal/integration test -run TestSoak -v -soak 10m -timeout 0 .
+//	GOWORK=off go -C internal/test test ./integration -run TestSoak -v -soak 10m -timeout 0
 //
 // It logs a seed. With -soakseed, the same outages, flushes and restarts are
 // chosen again, though not at the same instants.
 //
 // # Module
 //
-// It is a module of its own, outside of go.work, so that nobody has to download
-// gRPC or Prometheus to use or test the core:
+// It is in the module internal/test, outside of go.work, so that nobody has to
+// download gRPC or Prometheus to use or test the core:
 //
-//	GOWORK=off go -C internal/integration test -race ./...
+//	GOWORK=off go -C internal/test test -race ./...
 //
-// Its go.mod selects the newest OpenTelemetry. Another file, oldest.mod, selects
-// the oldest that the go.mod of the core allows, with a Prometheus that does not
-// need a newer one:
+// The go.mod there selects the newest OpenTelemetry. Another file, oldest.mod, selects
+// the oldest that the go.mod of the core allows, with a Prometheus and a Collector
+// that do not need a newer one:
 //
-//	GOWORK=off go -C internal/integration test -modfile=oldest.mod ./...
+//	GOWORK=off go -C internal/test test -modfile=oldest.mod ./integration
 package integration

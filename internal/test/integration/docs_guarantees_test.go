@@ -14,7 +14,7 @@ import (
 func TestTheTestsThatHoldTheGuaranteesExist(t *testing.T) {
 	row := regexp.MustCompile(`(?m)^\| (Test.*) \| (\S+_test\.go) \|$`)
 	name := regexp.MustCompile(`Test\w+`)
-	root := filepath.Join("..", "..")
+	root := filepath.Join("..", "..", "..")
 	text, err := os.ReadFile(filepath.Join(root, "docs", "guarantees.md"))
 	require.NoError(t, err)
 	found := 0

@@ -36,13 +36,13 @@ func TestErrorTable(t *testing.T) {
 	before, rest, begins := strings.Cut(string(file), tableBegins+"\n")
 	old, after, ends := strings.Cut(rest, tableEnds)
 	require.True(t, begins && ends, "%s has no place for the table. Put these two lines where it is to be, and run\n"+
-		"GOWORK=off go -C internal/integration test -run TestErrorTable -update\n\n%s\n%s", *readme, tableBegins, tableEnds)
+		"GOWORK=off go -C internal/test test ./integration -run TestErrorTable -update\n\n%s\n%s", *readme, tableBegins, tableEnds)
 	if *update {
 		require.NoError(t, os.WriteFile(*readme, []byte(before+tableBegins+"\n"+table+tableEnds+after), 0o644))
 		return
 	}
 	assert.Equal(t, table, old, "the table in %s is not what happens. To write it anew, run\n"+
-		"GOWORK=off go -C internal/integration test -run TestErrorTable -update", *readme)
+		"GOWORK=off go -C internal/test test ./integration -run TestErrorTable -update", *readme)
 }
 
 func grpcTable(t *testing.T) string {

@@ -6,8 +6,8 @@
 // Package rival has them behind one interface, workload makes the data, backend
 // takes it, measure compares and report writes docs/benchmarks.md and its plots:
 //
-//	GOWORK=off go -C internal/peerbench run ./cmd/report
+//	GOWORK=off go -C internal/test run ./peerbench/cmd/report
 //
-// It is a module of its own, outside of go.work, so that nobody has to download
-// the Collector or Prometheus to use or test the core.
+// It is in the module internal/test, outside of go.work, so that nobody has to
+// download the Collector or Prometheus to use or test the core.
 package peerbench

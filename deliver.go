@@ -117,7 +117,7 @@ func (w *worker) settle() {
 	w.observe(f)
 	for entry, outcome := range f.outcomes {
 		if err := entry.Settle(outcome); err != nil {
-			w.reports.report(fmt.Errorf("settling a collection: %w", err))
+			w.reports.reportOften("settling a collection", err)
 		}
 	}
 	drops := slices.Clone(f.drops)
@@ -156,7 +156,7 @@ func (w *worker) abandon() {
 	for _, entry := range f.entries {
 		err := contain.Call("Return of the queue", entry.Return)
 		if err != nil {
-			w.reports.report(fmt.Errorf("returning a collection to the queue: %w", err))
+			w.reports.reportOften("returning a collection to the queue", err)
 		}
 	}
 }

@@ -36,6 +36,12 @@ type flush struct {
 	last error // of the last attempt that failed
 }
 
+// A failure is an error that concerns the collection at a position.
+type failure struct {
+	position uint64
+	err      error
+}
+
 // flushes are the flushes under way: the barrier. A flush has passed it when the
 // queue has settled everything up to its position.
 type flushes struct {
@@ -43,6 +49,10 @@ type flushes struct {
 	active  []*flush
 	count   uint64
 	changed chan struct{} // closed, and made anew, when a flush begins
+
+	// Of what is in flight, for flushes that begin later.
+	errs []failure // of what was dropped
+	last failure   // of the last attempt that failed
 }
 
 func newFlushes() *flushes { return &flushes{changed: make(chan struct{})} }
@@ -56,6 +66,10 @@ func (fs *flushes) begin(f *flush, position func() uint64) {
 	fs.count++
 	f.number, f.position = fs.count, position()
 	fs.active = append(fs.active, f)
+	for _, e := range fs.errs {
+		f.dropped(e.position, e.err)
+	}
+	f.failed(fs.last.position, fs.last.err)
 	close(fs.changed)
 	fs.changed = make(chan struct{})
 }
@@ -103,31 +117,61 @@ func (fs *flushes) passed(stats func() queue.Stats) (passed []*flush) {
 	return passed
 }
 
-// dropped gives the error of a drop to the flushes that wait for the collection
-// at a position.
+// dropped gives the error of what the queue dropped to the flushes that wait for
+// the collection at a position.
 func (fs *flushes) dropped(position uint64, err error) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	for _, f := range fs.active {
-		switch {
-		case f.position < position:
-		case len(f.errs) < maxFlushErrors:
-			f.errs = append(f.errs, err)
-		default:
-			f.more++
-		}
+		f.dropped(position, err)
 	}
 }
 
-// failed notes, for the flushes that wait for the collection at a position, why
-// its last attempt failed.
+// droppedInFlight is dropped for what is in flight: a flush that begins before it
+// is settled gets the error, too.
+func (fs *flushes) droppedInFlight(position uint64, err error) {
+	fs.dropped(position, err)
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if len(fs.errs) < maxFlushErrors {
+		fs.errs = append(fs.errs, failure{position, err})
+	}
+}
+
+// failed notes why the last attempt of the collection at a position failed, for
+// the flushes that wait for it.
 func (fs *flushes) failed(position uint64, err error) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
+	fs.last = failure{position, err}
 	for _, f := range fs.active {
-		if f.position >= position {
-			f.last = err
-		}
+		f.failed(position, err)
+	}
+}
+
+// settled says that nothing is in flight any more.
+func (fs *flushes) settled() {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.errs, fs.last = nil, failure{}
+}
+
+// dropped keeps an error, if f waits for the collection at a position. The caller
+// holds the lock of flushes.
+func (f *flush) dropped(position uint64, err error) {
+	switch {
+	case f.position < position:
+	case len(f.errs) < maxFlushErrors:
+		f.errs = append(f.errs, err)
+	default:
+		f.more++
+	}
+}
+
+// failed keeps the reason of the last attempt, likewise.
+func (f *flush) failed(position uint64, err error) {
+	if f.position >= position {
+		f.last = err
 	}
 }
 

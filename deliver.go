@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
@@ -24,7 +25,10 @@ func (w *worker) deliverNext() (err error) {
 	defer contain.Recover("delivery", &err)
 	w.flushInner() // to take may need time
 	entry, err := w.queue.Take(w.ctx, queue.Limit{})
-	if err != nil {
+	switch {
+	case err == queue.ErrEmpty, err == queue.ErrClosed:
+		return err
+	case err != nil:
 		return fmt.Errorf("taking from the queue: %w", err)
 	}
 	w.inflight.add(entry)
@@ -33,8 +37,7 @@ func (w *worker) deliverNext() (err error) {
 	w.flushInner()
 	w.gather()
 	w.send()
-	w.settle()
-	return nil
+	return w.settle()
 }
 
 // gather adds, with merging, the entries behind the one that was taken: until
@@ -53,14 +56,12 @@ func (w *worker) gather() {
 		lingers := w.flushes.newest(first.Position()) == 0
 		limit.MaxPoints = most - f.points
 		// What has been taken must not wait long for a slow disk.
-		ctx, cancel := context.WithDeadline(w.ctx, later(over, time.Now().Add(takeTimeout)))
-		entry, err := w.queue.Take(ctx, limit)
-		cancel()
+		entry, err := w.takeMore(limit, later(over, time.Now().Add(takeTimeout)), changed)
 		left := time.Until(over)
 		switch {
 		case err == nil:
 			f.add(entry)
-		case !errors.Is(err, queue.ErrEmpty) || !lingers || left <= 0 || w.ctx.Err() != nil:
+		case err != queue.ErrEmpty || !lingers || left <= 0 || w.ctx.Err() != nil:
 			return
 		default:
 			timer := time.NewTimer(left)
@@ -68,6 +69,22 @@ func (w *worker) gather() {
 			timer.Stop()
 		}
 	}
+}
+
+// takeMore takes an entry within a time, or until a flush begins.
+func (w *worker) takeMore(limit queue.Limit, until time.Time, changed <-chan struct{}) (queue.Entry, error) {
+	ctx, cancel := context.WithDeadline(w.ctx, until)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		select {
+		case <-changed:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	defer watching.Wait()
+	defer cancel()
+	return w.queue.Take(ctx, limit)
 }
 
 // takeTimeout is how long taking one more entry for a batch may take where
@@ -99,33 +116,49 @@ func (w *worker) choose(batches int) []*sender {
 	if len(senders) == 0 {
 		senders = slices.Clone(w.senders)
 	}
-	slices.SortStableFunc(senders, func(a, b *sender) int { return cmp.Compare(a.health.count(), b.health.count()) })
+	slices.SortStableFunc(senders, func(a, b *sender) int { return a.health.compare(&b.health) })
+	well := 0
+	for well < len(senders) && !senders[well].health.isFailing() {
+		well++
+	}
+	if well > 0 {
+		senders = senders[:min(well+1, len(senders))] // one at a time is put to the test
+	}
 	return senders[:min(batches, len(senders))]
 }
 
 // settle ends the entries in flight, then reports what was dropped, so that the
 // hook finds it counted. What delivery was stopped in the middle of, a durable
 // queue gets back whole, and any other loses.
-func (w *worker) settle() {
+func (w *worker) settle() error {
 	f := &w.inflight
 	if left := f.left(); left > 0 {
+		if w.ctx.Err() == nil {
+			return fmt.Errorf("a collection of the queue has %s less than it says", count(left)) // abandon returns it
+		}
 		if w.durable {
-			return // abandon returns it
+			return nil // likewise
 		}
 		f.drop(Drop{Points: left, Reason: ReasonShutdown, Err: context.Cause(w.ctx), Position: f.entries[0].Position()})
 	}
 	w.observe(f)
 	for entry, outcome := range f.outcomes {
-		if err := entry.Settle(outcome); err != nil {
+		err := entry.Settle(outcome)
+		if errors.Is(err, contain.ErrPanic) || errors.Is(err, contain.ErrGoexit) {
+			return err // abandon returns it: nobody knows whether it is settled
+		}
+		if err != nil {
 			w.reports.reportOften("settling a collection", err)
 		}
 	}
 	drops := slices.Clone(f.drops)
 	f.reset()
+	w.flushes.settled()
 	for _, d := range drops {
 		w.reports.dropped(d)
 	}
 	w.reports.settled()
+	return nil
 }
 
 // observe records what came of what is in flight.
@@ -152,10 +185,10 @@ func (w *worker) abandon() {
 		return
 	}
 	defer f.reset()
+	defer w.flushes.settled()
 	f.tally.add(-f.left(), 0)
 	for _, entry := range f.entries {
-		err := contain.Call("Return of the queue", entry.Return)
-		if err != nil {
+		if err := entry.Return(); err != nil {
 			w.reports.reportOften("returning a collection to the queue", err)
 		}
 	}

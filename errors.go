@@ -53,6 +53,9 @@ type RejectedError struct {
 
 // Error returns the text of the error.
 func (e *RejectedError) Error() string {
+	if e == nil {
+		return "nothing rejected"
+	}
 	text := count(e.Points) + " rejected"
 	if e.Err != nil {
 		text += ": " + e.Err.Error()
@@ -61,13 +64,21 @@ func (e *RejectedError) Error() string {
 }
 
 // Unwrap returns Err.
-func (e *RejectedError) Unwrap() error { return e.Err }
+func (e *RejectedError) Unwrap() error {
+	if e == nil {
+		return nil
+	}
+	return e.Err
+}
 
 // rejectedBy returns how many data points a backend rejected of a batch that it
 // accepted otherwise.
 func rejectedBy(err error) (points int, accepted bool) {
 	var rejected *RejectedError
 	if errors.As(err, &rejected) {
+		if rejected == nil {
+			return 0, true
+		}
 		return max(0, rejected.Points), true
 	}
 	return outcome.Rejected(err)

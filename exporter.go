@@ -2,7 +2,6 @@ package asyncmetric
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -99,7 +98,7 @@ func New(inner metric.Exporter, opts ...Option) (*Exporter, error) {
 // newQueue returns the queue to use.
 func newQueue(c *config, report func(string, error)) (queue.Queue, error) {
 	if c.queue != nil {
-		return &guarded{Queue: c.queue, report: report}, nil
+		return newGuarded(c.queue, report)
 	}
 	return queue.NewMemory(c.maxQueueSize, c.overflow)
 }
@@ -108,13 +107,15 @@ func newQueue(c *config, report func(string, error)) (queue.Queue, error) {
 func (e *Exporter) droppedByQueue(fs *flushes, d Drop) {
 	d.Exporter = string(e.name)
 	if d.Reason == ReasonShutdown {
-		d.Err = errDrainOver // why it came to that
 		e.tally.add(0, d.Points)
+	}
+	if d.Reason == ReasonShutdown && e.isDown.Load() {
+		d.Err = errDrainOver // Shutdown reports it
 	} else {
 		if d.Position > 0 {
 			fs.dropped(d.Position, dropError(d))
 		}
-		e.reports.reportDrop(d) // Shutdown reports the others
+		e.reports.reportDrop(d)
 	}
 	e.reports.dropped(d)
 }
@@ -139,12 +140,13 @@ func (e *Exporter) Export(ctx context.Context, rm *metricdata.ResourceMetrics) e
 	if rm == nil {
 		return errNilCollection
 	}
+	points := batch.Points(rm)
 	err := e.queue.Put(ctx, rm)
 	if err == nil {
 		return nil
 	}
-	e.refused.Add(uint64(batch.Points(rm)))
-	if errors.Is(err, queue.ErrClosed) {
+	e.refused.Add(uint64(points))
+	if err == queue.ErrClosed {
 		return metric.ErrExporterShutdown
 	}
 	return e.name.errorf("%w", err)

@@ -1,6 +1,7 @@
 package asyncmetric
 
 import (
+	"cmp"
 	"sync"
 	"time"
 )
@@ -11,45 +12,58 @@ const (
 	maxFailures = 3
 
 	// restShare is how many times longer than its last attempt took an exporter
-	// rests that handed its batch over. So one that hangs until its deadline takes
-	// up at most about a tenth of the time of delivery.
+	// rests that handed its batch over. So those that hang until their deadline
+	// take up at most about a tenth of the time of delivery.
 	restShare = 10
 )
 
 // health says how the attempts of one exporter have gone.
 type health struct {
 	mu        sync.Mutex
-	failures  int // in a row
+	failures  int // up to maxFailures, and one less with each success
+	failedAt  time.Time
 	restUntil time.Time
 }
 
 func (h *health) succeeded() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.failures = 0
+	h.failures = max(0, h.failures-1)
 }
 
 func (h *health) failed() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.failures++
+	h.failures, h.failedAt = min(maxFailures, h.failures+1), time.Now()
 }
 
-// count returns how many attempts in a row have failed.
-func (h *health) count() int {
+// recent returns how many attempts have failed lately, and when the last did.
+func (h *health) recent() (failures int, last time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.failures
+	return h.failures, h.failedAt
 }
 
 // isFailing reports whether the exporter has failed too often.
-func (h *health) isFailing() bool { return h.count() >= maxFailures }
+func (h *health) isFailing() bool {
+	failures, _ := h.recent()
+	return failures >= maxFailures
+}
+
+// compare sorts the exporter first that has failed less, or longer ago.
+func (h *health) compare(other *health) int {
+	failures, last := h.recent()
+	otherFailures, otherLast := other.recent()
+	return cmp.Or(cmp.Compare(failures, otherFailures), last.Compare(otherLast))
+}
 
 // rest keeps the exporter from new batches while others take them.
 func (h *health) rest(d time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.restUntil = time.Now().Add(d)
+	if t := time.Now().Add(d); t.After(h.restUntil) {
+		h.restUntil = t
+	}
 }
 
 func (h *health) isResting() bool {

@@ -96,3 +96,32 @@ func (s *suppressed) take(now time.Time) line {
 		return err
 	}
 }
+
+// A reminder says when something that goes on is worth a line again: at once, after
+// 1 minute, 10 minutes, 1 hour and each further hour. It belongs to one goroutine.
+type reminder struct{ began, next time.Time }
+
+// take reports whether it is now, and if so sets the time of the next line.
+func (r *reminder) take(now time.Time) (due bool) {
+	if r.began.IsZero() {
+		r.began, r.next = now, now
+	}
+	if now.Before(r.next) {
+		return false
+	}
+	r.next = r.began.Add(nextReminder(now.Sub(r.began)))
+	return true
+}
+
+// reset says that it is over.
+func (r *reminder) reset() { *r = reminder{} }
+
+// nextReminder returns the age at which what has a certain age is reported next.
+func nextReminder(age time.Duration) time.Duration {
+	for _, reminder := range []time.Duration{time.Minute, 10 * time.Minute} {
+		if age < reminder {
+			return reminder
+		}
+	}
+	return age.Truncate(time.Hour) + time.Hour
+}

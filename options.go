@@ -165,8 +165,8 @@ func WithQueue(q queue.Queue) Option {
 //
 // The handler may be called concurrently, by goroutines of delivery and within
 // Export. It should return quickly, and must not call ForceFlush or Shutdown of
-// the exporter, nor Export under queue.Block: it would wait for itself. A panic
-// of it is ignored.
+// the exporter, which would wait for it, nor Export, which may drop and so call it
+// again. A panic of it is only shown in Status.
 func WithErrorHandler(h otel.ErrorHandler) Option {
 	return optionFunc(func(c *config) { c.errorHandler = h })
 }

@@ -115,7 +115,7 @@ func (r *reports) endOutage(now time.Time, stats queue.Stats) error {
 		return nil
 	}
 	o.quiet = now.Add(quietTime)
-	text := fmt.Sprintf("exports succeed again after %v: %s, %s",
+	text := fmt.Sprintf("the outage is over after %v: %s, %s",
 		now.Sub(over.began).Round(time.Millisecond),
 		counted(int(stats.Exported-over.before.Exported), "was delivered", "were delivered"),
 		counted(int(stats.Dropped-over.before.Dropped), "was lost", "were lost"))
@@ -141,6 +141,10 @@ func (o *outage) take(now time.Time, stats queue.Stats, name named) error {
 		return nil
 	}
 	age := now.Sub(o.began)
+	if o.reported && (o.last > 0 || stats.Queued == 0) { // exports succeed, or there is nothing to export
+		o.next = o.began.Add(nextReminder(age))
+		return nil
+	}
 	line := &OutageError{Exporter: string(name), Duration: age, Err: o.failure}
 	if !o.reported {
 		line.text = fmt.Sprintf("export of %s failed and is retried", count(o.points))
@@ -153,17 +157,6 @@ func (o *outage) take(now time.Time, stats queue.Stats, name named) error {
 	o.reported = true
 	o.next = o.began.Add(nextReminder(age))
 	return line
-}
-
-// nextReminder returns the age at which an outage of a certain age is reported
-// next.
-func nextReminder(age time.Duration) time.Duration {
-	for _, reminder := range []time.Duration{time.Minute, 10 * time.Minute} {
-		if age < reminder {
-			return reminder
-		}
-	}
-	return age.Truncate(time.Hour) + time.Hour
 }
 
 func later(a, b time.Time) time.Time {

@@ -112,7 +112,7 @@ func TestFailedBatchIsRetriedAloneByItsReplica(t *testing.T) {
 		assert.Equal(t, 18, total, "every point once")
 		assert.Equal(t, uint64(18), e.Stats().Exported)
 		assert.Equal(t, uint64(2), e.Stats().Retries)
-		assert.Len(t, r.errors(), 2, "the begin of the outage and its end")
+		assert.Empty(t, r.errors(), "a few failures of one exporter beside others are no outage")
 		shutdownAll(t, e, inner)
 	})
 }

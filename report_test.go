@@ -160,7 +160,7 @@ func TestAnOutageIsReportedWhenItBeginsAtGrowingIntervalsAndWhenItIsOver(t *test
 		down = false
 		elapse(time.Minute)
 		texts = r.texts()[6:]
-		assert.Equal(t, []string{"asyncmetric: exporter x: exports succeed again after " +
+		assert.Equal(t, []string{"asyncmetric: exporter x: the outage is over after " +
 			overDuration(r) + ": 101 data points were delivered, 0 data points were lost, " +
 			"resolution was lost: 109 data points became part of others"}, texts)
 		elapse(24 * time.Hour)
@@ -221,7 +221,7 @@ func TestAnOutageIsOverWhenWhatWaitedIsDelivered(t *testing.T) {
 		export(t, e, 10) // is not part of it
 		elapse(5 * time.Second)
 		require.Len(t, r.errors(), 2)
-		assert.ErrorContains(t, r.errors()[1], "succeed again")
+		assert.ErrorContains(t, r.errors()[1], "is over")
 		shutdown(t, e, inner)
 	})
 }

@@ -3,6 +3,7 @@ package asyncmetric
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -167,6 +168,6 @@ func (r Retry) backOff() *backoff.ExponentialBackOff {
 // by up to the share Jitter, so that the clients of a server do not come back in
 // one instant.
 func (r Retry) granted(after time.Duration) time.Duration {
-	after = min(max(0, after), r.MaxInterval)
+	after = min(max(0, after), r.MaxInterval, math.MaxInt64/2) // so that the sum is one
 	return after + time.Duration(rand.Float64()*r.Jitter*float64(after))
 }

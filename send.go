@@ -62,7 +62,7 @@ func (s *sender) send(f *inflight, b *outgoing) (r result) {
 		s.metrics.Concluded(b.last.Sub(b.first), errorTypeOf(b.result))
 	}
 	if r == stopped && b.failure != nil {
-		s.flushes.dropped(b.position, s.reports.name.errorf("the last attempt failed: %w", b.failure))
+		s.flushes.droppedInFlight(b.position, s.reports.name.errorf("the last attempt failed: %w", b.failure))
 	}
 	return r
 }
@@ -134,19 +134,38 @@ func (s *sender) attempt(f *inflight, b *outgoing) result {
 	case s.ctx.Err() != nil:
 		b.result = context.Cause(s.ctx) // it may be the stop that made the attempt fail
 		return stopped
-	case a.verdict.Action == ActionDrop, s.config.retryDisabled && !s.leavesTheRest():
+	case a.verdict.Action == ActionDrop:
 		s.health.succeeded()
+		s.reports.succeeded() // it is an answer
 		return s.drop(f, b, b.points(), ReasonPermanent, a.err)
-	case s.config.retryDisabled:
-		b.failure = a.err
+	}
+	took := b.last.Sub(begin)
+	s.health.failed()
+	if s.config.retryDisabled {
+		return s.giveUp(f, b, took, a.err)
+	}
+	b.failure = a.err
+	s.flushes.failed(b.position, a.err)
+	if len(s.peers) == 1 || b.attempts > maxFailures {
+		s.reports.failed(b.points(), a.err)
+	}
+	return s.backOff(f, b, took)
+}
+
+// giveUp ends a batch whose only attempt failed: it is dropped, or, while
+// Shutdown delivers what a durable queue has, left to the next process with all
+// that is behind it. To try all that is queued once and then drop it is not what
+// a shutdown while the backend is away should do to such a queue.
+func (s *sender) giveUp(f *inflight, b *outgoing, took time.Duration, err error) result {
+	if s.durable && s.isClosing() {
+		b.failure = err
 		s.stop(errRetryOff)
 		return stopped
 	}
-	b.failure = a.err
-	s.health.failed()
-	s.flushes.failed(b.position, a.err)
-	s.reports.failed(b.points(), a.err)
-	return s.backOff(f, b, b.last.Sub(begin))
+	if s.health.isFailing() && s.hasPeer() {
+		s.restFor(took, err)
+	}
+	return s.drop(f, b, b.points(), ReasonPermanent, err)
 }
 
 // accept ends a batch that the server took, but for rejected points.
@@ -154,6 +173,7 @@ func (s *sender) accept(f *inflight, b *outgoing, a answer) result {
 	rejected := min(b.points(), a.rejected)
 	f.export(b.points() - rejected)
 	s.health.succeeded()
+	s.broken.reset()
 	s.reports.succeeded()
 	switch {
 	case rejected > 0:
@@ -169,50 +189,60 @@ func (s *sender) accept(f *inflight, b *outgoing, a answer) result {
 func (s *sender) drop(f *inflight, b *outgoing, points int, reason DropReason, err error) result {
 	d := Drop{Exporter: string(s.reports.name), Points: points, Reason: reason, Err: err, Position: b.position}
 	f.drop(d)
-	s.flushes.dropped(b.position, dropError(d))
+	s.flushes.droppedInFlight(b.position, dropError(d))
 	s.reports.reportDrop(d)
 	return ended
 }
 
-// leavesTheRest reports whether what fails now can be left to the next process.
-// To try all that is queued once and then drop it is not what a shutdown while
-// the backend is away should do to a durable queue.
-func (s *sender) leavesTheRest() bool {
-	return s.durable && s.isClosing()
-}
-
-// backOff waits before the next attempt, unless another sender should make it.
-// A ForceFlush or Shutdown that has just begun to wait for the batch cuts that
-// short, but not what the server or the least interval demands, and the delays
-// start anew. The last attempt
-// took the given time.
+// backOff waits before the next attempt, and decides whether another sender should
+// make it. A ForceFlush or Shutdown that has just begun to wait for the batch cuts
+// that short, but not what the server or the least interval demands, and the
+// delays start anew. The last attempt took the given time.
 func (s *sender) backOff(f *inflight, b *outgoing, took time.Duration) result {
-	wait := max(b.delays.NextBackOff(), s.leastWait())
+	wait, next := max(b.delays.NextBackOff(), s.leastWait()), again
 	if s.isElapsed(b, wait) {
 		return s.drop(f, b, b.points(), ReasonElapsed, b.failure)
 	}
 	if s.health.isFailing() && s.hasPeer() {
-		s.health.rest(max(wait, restShare*took))
-		return handOver
+		wait, next = s.hold.wait(), handOver // the server may be that of the others, too
+		s.restFor(took+wait, b.failure)
 	}
-	s.backingOff.Store(&backingOff{until: time.Now().Add(wait), err: contain.Text(b.failure)})
-	defer s.backingOff.Store(nil)
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
+	defer s.backingOff.Store(nil)
 	for {
+		s.backingOff.Store(&backingOff{until: time.Now().Add(wait), err: contain.Text(b.failure)})
 		changed := s.flushes.untilChanged()
 		if newest := s.flushes.newest(b.position); newest > s.lastFlush {
 			s.lastFlush = newest
 			b.delays.Reset()
-			timer.Reset(s.leastWait())
+			wait = s.leastWait()
+			timer.Reset(wait)
+			continue
 		}
 		select {
 		case <-timer.C:
-			return again
+			return next
 		case <-changed:
+			wait = time.Until(s.backingOff.Load().until)
 		case <-s.ctx.Done():
 			return stopped
 		}
+	}
+}
+
+// restFor lets the exporter, and all others that fail, rest for longer than an
+// attempt took, and reports that.
+func (s *sender) restFor(took time.Duration, err error) {
+	d := max(s.config.retry.InitialInterval, restShare*took)
+	for _, peer := range s.peers {
+		if peer.health.isFailing() {
+			peer.health.rest(d)
+		}
+	}
+	if s.broken.take(time.Now()) {
+		s.reports.report(fmt.Errorf("exporter %d of %d fails, and its batches go to the others: %w",
+			1+slices.Index(s.peers, s), len(s.peers), err))
 	}
 }
 

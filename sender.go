@@ -36,10 +36,12 @@ func drainBudget(ctx context.Context) time.Duration {
 type sender struct {
 	*delivery
 	exporter metric.Exporter
-	peers    []*sender    // those of the other exporters, and this one
-	scratch  batch.Buffer // what the exporter gets
+	peers    []*sender     // those of the other exporters, and this one
+	scratch  *batch.Buffer // what the exporter gets
+	wasted   int           // how often in a row it was much too large
 	health   health
-	hold     pacer // for the time that the server named
+	hold     pacer    // for the time that the server named
+	broken   reminder // while it fails and its peers do not
 
 	lastFlush  uint64                     // the newest flush for which it has cut a back-off short
 	backingOff atomic.Pointer[backingOff] // nil while it is not
@@ -94,7 +96,7 @@ type answer struct {
 // what it means is found out where a panic does no harm.
 func (s *sender) export(b *outgoing) (a answer) {
 	a.err = s.call(s.ctx, "Export", func(ctx context.Context) error {
-		data := b.copy(&s.scratch)
+		data := b.copy(s.scratchBuffer())
 		s.pacer.started()
 		return s.exporter.Export(ctx, data)
 	})
@@ -114,6 +116,20 @@ func (s *sender) export(b *outgoing) (a answer) {
 		s.hold.hold(s.config.retry.granted(a.verdict.After))
 	}
 	return a
+}
+
+// scratchBuffer returns the buffer for a batch: a new one when the old one has
+// been much too large for long.
+func (s *sender) scratchBuffer() *batch.Buffer {
+	const ratio, often = 4, 16
+	s.wasted++
+	if s.scratch == nil || s.scratch.Bytes() <= ratio*s.scratch.Used() {
+		s.wasted = 0
+	}
+	if s.scratch == nil || s.wasted == often {
+		s.scratch, s.wasted = new(batch.Buffer), 0
+	}
+	return s.scratch
 }
 
 // flush flushes the exporter until ctx ends.

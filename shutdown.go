@@ -40,7 +40,7 @@ func (e *Exporter) Shutdown(ctx context.Context) error {
 	f := &flush{ctx: ctx}
 	w.flushes.begin(f, func() uint64 { return everything })
 	defer w.flushes.end(f)
-	e.queue.Seal()
+	within(ctx, e.queue.Seal) // a Put may hold it up
 	unregistered := e.metrics.Close()
 
 	ctx, cancel, gaveUp := e.awaitDrain(ctx)
@@ -49,17 +49,50 @@ func (e *Exporter) Shutdown(ctx context.Context) error {
 	if w.hasEnded() {
 		closeErr = w.closeErr
 	} else {
-		// The inner exporter holds up the worker, which will do the rest. What waits
-		// need not wait for that.
-		closeErr = errors.Join(e.queue.Close(), e.name.errorf("shutdown: the inner exporter has not ended: %w", gaveUp))
+		// The inner exporter, or the queue, holds up the worker, which will do the
+		// rest. What waits need not wait for that.
+		closeErr = e.name.errorf("shutdown: the inner exporter has not ended: %w", gaveUp)
+		var queueErr error
+		if within(ctx, func() { queueErr = e.queue.Close() }) {
+			closeErr = errors.Join(queueErr, closeErr)
+		}
 	}
 	undelivered := e.undelivered(gaveUp)
-	e.reports.close(ctx)
-	if undelivered != nil && !undelivered.Kept {
-		e.reports.handle(undelivered)
-	}
+	within(ctx, func() {
+		e.reports.close(ctx)
+		if undelivered != nil && !undelivered.Kept {
+			e.reports.handle(undelivered)
+		}
+	})
 	dropped, _ := w.flushes.result(f)
 	return errors.Join(dropped, asError(undelivered), closeErr, e.awaitMetrics(ctx, unregistered))
+}
+
+// lastGrace is how long after the end of its context Shutdown waits for what
+// needs no time, unless a lock is held or an error handler blocks.
+const lastGrace = 10 * time.Millisecond
+
+// within calls f on a goroutine of its own and waits for it as long as ctx
+// lives, and lastGrace. It reports whether f has returned.
+func within(ctx context.Context, f func()) bool {
+	returned := make(chan struct{})
+	go func() {
+		defer close(returned)
+		f()
+	}()
+	select {
+	case <-returned:
+		return true
+	case <-ctx.Done():
+	}
+	grace := time.NewTimer(lastGrace)
+	defer grace.Stop()
+	select {
+	case <-returned:
+		return true
+	case <-grace.C:
+		return false
+	}
 }
 
 // awaitEnd waits for the end that another call of Shutdown brings about.

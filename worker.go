@@ -33,6 +33,7 @@ type worker struct {
 	// Owned by the goroutine.
 	inflight inflight
 	delays   *backoff.ExponentialBackOff // after an error of the queue
+	trouble  reminder                    // while it fails
 	unknown  map[string]struct{}         // unknown kinds of aggregation that have been reported
 }
 
@@ -63,13 +64,13 @@ func (w *worker) run() {
 		switch err := w.deliverNext(); {
 		case err == nil:
 			w.delays.Reset()
-		case errors.Is(err, queue.ErrEmpty):
+			w.trouble.reset()
+		case err == queue.ErrEmpty:
 			w.idle(changed, nil)
-		case errors.Is(err, queue.ErrClosed):
+		case err == queue.ErrClosed:
 			isDrained = true
 		case w.ctx.Err() == nil:
-			w.reports.report(err)
-			w.backOff()
+			w.backOff(err)
 		}
 	}
 	w.closeErr = w.close(w.awaitShutdown())
@@ -94,9 +95,13 @@ func (w *worker) idle(changed <-chan struct{}, timeout <-chan time.Time) {
 	}
 }
 
-// backOff waits before the queue that failed is asked again, for which a Shutdown
-// does not wait.
-func (w *worker) backOff() {
+// backOff waits before a queue that failed with err is asked again. A Shutdown
+// does not wait for that.
+func (w *worker) backOff(err error) {
+	w.flushes.failed(0, err)
+	if w.trouble.take(time.Now()) {
+		w.reports.report(err)
+	}
 	timer := time.NewTimer(w.delays.NextBackOff())
 	defer timer.Stop()
 	for {
@@ -107,6 +112,7 @@ func (w *worker) backOff() {
 			return
 		case <-changed:
 			if w.isClosing() {
+				w.delays.Reset()
 				return
 			}
 		case <-w.ctx.Done():
@@ -160,6 +166,7 @@ func (w *worker) awaitShutdown() context.Context {
 		case <-w.closing:
 			return w.closeCtx
 		case <-changed:
+		case <-w.queue.Ready(): // the last drop may have been reported
 		}
 	}
 }

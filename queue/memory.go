@@ -339,12 +339,14 @@ func (m *Memory) Seal() {
 
 // Close implements [Queue]. It drops what waits.
 func (m *Memory) Close() error {
-	m.close()
-	m.tell()
+	if tell := m.close(); tell((*locker)(m)) {
+		m.signal()
+	}
 	return nil
 }
 
-func (m *Memory) close() {
+// close returns what tells the observer of what it dropped.
+func (m *Memory) close() (tell func(sync.Locker) bool) {
 	m.lock()
 	defer m.unlock()
 	m.sealed, m.closed = true, true
@@ -352,4 +354,5 @@ func (m *Memory) close() {
 	m.dropWhile(func() bool { return true }, ReasonShutdown, ErrClosed)
 	m.free = freeList{}
 	m.wake = true
+	return m.notices.Claim()
 }

@@ -116,22 +116,32 @@ func (n *Notices) First(position uint64) uint64 {
 // was anything: First of the queue's Stats may have moved then. The caller must
 // not hold mu, the lock of the queue.
 func (n *Notices) Tell(mu sync.Locker) (told bool) {
-	observer, notices := n.begin(mu)
-	for _, notice := range notices {
-		if notice.err != nil {
-			observer.Failed(notice.err)
-		} else {
-			observer.Dropped(notice.drop)
-		}
-		n.remove(mu, notice)
-	}
-	return len(notices) > 0
+	mu.Lock()
+	tell := n.Claim()
+	mu.Unlock()
+	return tell(mu)
 }
 
-// begin returns the notices that no other call is at.
-func (n *Notices) begin(mu sync.Locker) (o *Observer, notices []*notice) {
-	mu.Lock()
-	defer mu.Unlock()
+// Claim returns a function that is Tell for what the observer has not heard by
+// now. No other call tells that. It is for Close, which returns when the observer
+// has heard of all that it dropped.
+func (n *Notices) Claim() (tell func(mu sync.Locker) (told bool)) {
+	observer, notices := n.claim()
+	return func(mu sync.Locker) bool {
+		for _, notice := range notices {
+			if notice.err != nil {
+				observer.Failed(notice.err)
+			} else {
+				observer.Dropped(notice.drop)
+			}
+			n.remove(mu, notice)
+		}
+		return len(notices) > 0
+	}
+}
+
+// claim returns the notices that no other call is at.
+func (n *Notices) claim() (o *Observer, notices []*notice) {
 	if !n.Started() {
 		return nil, nil
 	}

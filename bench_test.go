@@ -69,7 +69,8 @@ var shapes = []struct {
 
 // BenchmarkExport compares Export in the steady state, where each collection
 // has been delivered before the next one comes, with moving the same number of
-// bytes. Delivery is not part of the time.
+// bytes, and with what the SDK takes to collect the points. Delivery is not part
+// of the time.
 func BenchmarkExport(b *testing.B) {
 	for _, shape := range shapes {
 		for _, points := range []int{300, 3000, 30000, 300000} {
@@ -77,6 +78,9 @@ func BenchmarkExport(b *testing.B) {
 			name := fmt.Sprintf("shape=%s/points=%d", shape.name, points)
 			b.Run(name+"/op=export", func(b *testing.B) { benchmarkExport(b, rm) })
 			b.Run(name+"/op=memmove", func(b *testing.B) { benchmarkMemmove(b, metrictest.Bytes(rm), false) })
+			if shape.name == "mixed" {
+				b.Run(name+"/op=collect", func(b *testing.B) { benchmarkCollect(b, points) })
+			}
 			b.Run(name+"/op=handover", func(b *testing.B) { benchmarkMemmove(b, metrictest.Bytes(rm), true) })
 		}
 	}
@@ -105,6 +109,16 @@ func benchmarkExport(b *testing.B, rm *metricdata.ResourceMetrics) {
 		cycle()
 	}
 	b.ReportMetric(float64(held.Nanoseconds())/float64(b.N), "ns/op")
+}
+
+// benchmarkCollect is what the SDK takes to collect the points.
+func benchmarkCollect(b *testing.B, points int) {
+	collect := metrictest.Collector(b, points)
+	var collecting time.Duration
+	for b.Loop() {
+		collecting += collect()
+	}
+	b.ReportMetric(float64(collecting.Nanoseconds())/float64(b.N), "ns/op")
 }
 
 // benchmarkMemmove is benchmarkExport with nothing but the moving: another

@@ -29,7 +29,6 @@ var (
 	errTooOld        = errors.New("accepted longer ago than WithMaxAge allows")
 	errRetryOff      = errors.New("the last attempt failed, retries are off, and the queue keeps the rest")
 	errDrainOver     = errors.New("the time for Shutdown is over")
-	errAbandoned     = errors.New("delivery was interrupted by a panic")
 )
 
 // A named is the name of an exporter.

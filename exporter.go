@@ -67,7 +67,7 @@ func New(inner metric.Exporter, opts ...Option) (*Exporter, error) {
 		telling: make(chan struct{}, 1),
 		stats:   func() queue.Stats { return e.queue.Stats() },
 	}
-	if e.queue, err = newQueue(&c, e.reports.report); err != nil {
+	if e.queue, err = newQueue(&c, e.reports.reportOften); err != nil {
 		return nil, fmt.Errorf("asyncmetric: %w", err)
 	}
 	if c.meterProvider != nil {
@@ -97,7 +97,7 @@ func New(inner metric.Exporter, opts ...Option) (*Exporter, error) {
 }
 
 // newQueue returns the queue to use.
-func newQueue(c *config, report func(error)) (queue.Queue, error) {
+func newQueue(c *config, report func(string, error)) (queue.Queue, error) {
 	if c.queue != nil {
 		return &guarded{Queue: c.queue, report: report}, nil
 	}

@@ -14,7 +14,7 @@ import (
 // Take and what concerns entries the worker guards itself.
 type guarded struct {
 	queue.Queue
-	report func(error)
+	report func(kind string, err error)
 	stats  atomic.Pointer[queue.Stats] // the last that it returned
 }
 
@@ -36,7 +36,7 @@ func (g *guarded) Stats() (s queue.Stats) {
 		g.stats.Store(&s)
 		return s
 	}
-	g.report(err)
+	g.report("a queue", err)
 	if last := g.stats.Load(); last != nil {
 		return *last
 	}
@@ -51,7 +51,7 @@ func (g *guarded) Seal() {
 		return nil
 	}()
 	if err != nil {
-		g.report(err)
+		g.report("a queue", err)
 	}
 }
 

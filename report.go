@@ -45,15 +45,8 @@ type ReportedError struct {
 	Message string
 }
 
-const (
-	// maxRecent is how many errors are kept for Status.
-	maxRecent = 16
-
-	// reportInterval is the least time between two reports of drops for one
-	// reason: a queue that is full stays so, and where one collection is too old,
-	// so are many.
-	reportInterval = 10 * time.Second
-)
+// maxRecent is how many errors are kept for Status.
+const maxRecent = 16
 
 // reports tell the application what no caller hears: the hook of every drop, the
 // error handler of what deserves a line. What is due later is reported by a
@@ -67,20 +60,13 @@ type reports struct {
 
 	telling chan struct{} // capacity 1: holds a value while the timer reports
 
-	mu     sync.Mutex
-	recent []ReportedError // the newest last
-	drops  []*suppressed   // one for each reason
-	outage outage
-	timer  *time.Timer // nil until it is needed
-	wakeAt time.Time   // of the timer; zero if it does not run
-	closed bool
-}
-
-// suppressed are the drops for one reason that have not been reported.
-type suppressed struct {
-	drop  Drop // the latest, with the points of all
-	drops int
-	next  time.Time // when the next report may be made
+	mu      sync.Mutex
+	recent  []ReportedError // the newest last
+	limited limiter
+	outage  outage
+	timer   *time.Timer // nil until it is needed
+	wakeAt  time.Time   // of the timer; zero if it does not run
+	closed  bool
 }
 
 // dropped counts a drop in the metrics and calls the hook, after the queue has
@@ -89,51 +75,35 @@ func (r *reports) dropped(d Drop) {
 	d.Exporter = string(r.name)
 	r.metrics.Dropped(d.Points, string(d.Reason))
 	if err := contain.Call("the function of WithOnDrop", func() error { r.hook(d); return nil }); err != nil {
-		r.report(err)
+		r.reportOften("a hook", err)
 	}
 }
 
-// reportDrop tells the error handler of a drop, together with those before that
-// came too soon after another one.
+// reportDrop tells the error handler of a drop.
 func (r *reports) reportDrop(d Drop) {
 	d.Exporter = string(r.name)
+	r.limit(string(d.Reason), d.Points, func(points int) error {
+		d.Points = points
+		return dropError(d)
+	})
+}
+
+// reportOften tells the error handler of an error that may come with every
+// collection.
+func (r *reports) reportOften(kind string, err error) {
+	r.limit(kind, 0, func(int) error { return r.name.errorf("%s: %w", kind, err) })
+}
+
+// limit reports at once, or, where that is too soon after another report of its
+// kind, together with those that follow.
+func (r *reports) limit(kind string, points int, last report) {
 	r.mu.Lock()
-	now := time.Now()
-	s := r.ofReason(d.Reason)
-	d.Points += s.drop.Points
-	s.drop = d
-	s.drops++
-	var err error
-	if now.Before(s.next) {
-		r.wake(s.next)
-	} else {
-		err = s.take(now)
-	}
+	line := r.limited.add(time.Now(), kind, points, last)
+	r.wake(r.limited.next())
 	r.mu.Unlock()
-	if err != nil {
-		r.handle(err)
+	if line != nil {
+		r.handle(line())
 	}
-}
-
-func (r *reports) ofReason(reason DropReason) *suppressed {
-	for _, s := range r.drops {
-		if s.drop.Reason == reason {
-			return s
-		}
-	}
-	s := &suppressed{drop: Drop{Reason: reason}}
-	r.drops = append(r.drops, s)
-	return s
-}
-
-// take returns the report of what was suppressed.
-func (s *suppressed) take(now time.Time) error {
-	err := dropError(s.drop)
-	if s.drops > 1 {
-		err = fmt.Errorf("%w (the last of %d drops since the last report)", err, s.drops)
-	}
-	*s = suppressed{drop: Drop{Reason: s.drop.Reason}, next: now.Add(reportInterval)}
-	return err
 }
 
 // dropError is the error that stands for a drop.
@@ -190,14 +160,14 @@ func (r *reports) wake(at time.Time) {
 func (r *reports) tell() {
 	r.telling <- struct{}{}
 	defer func() { <-r.telling }()
-	for _, err := range r.takeDue(time.Now()) {
-		r.handle(err)
+	for _, line := range r.takeDue(time.Now()) {
+		r.handle(line())
 	}
 }
 
 // takeDue returns what is to be reported, and sets the timer for what comes
 // next.
-func (r *reports) takeDue(now time.Time) (due []error) {
+func (r *reports) takeDue(now time.Time) (due []line) {
 	stats := r.stats()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -206,17 +176,10 @@ func (r *reports) takeDue(now time.Time) (due []error) {
 	}
 	r.wakeAt = time.Time{}
 	if err := r.outage.take(now, stats, r.name); err != nil {
-		due = append(due, err)
+		due = append(due, func() error { return err })
 	}
-	for _, s := range r.drops {
-		switch {
-		case s.drops == 0:
-		case now.Before(s.next):
-			r.wake(s.next)
-		default:
-			due = append(due, s.take(now))
-		}
-	}
+	due = append(due, r.limited.take(now)...)
+	r.wake(r.limited.next())
 	r.wake(r.outage.next)
 	return due
 }
@@ -229,19 +192,14 @@ func (r *reports) close(ctx context.Context) {
 	if r.timer != nil {
 		r.timer.Stop()
 	}
-	var rest []error
-	for _, s := range r.drops {
-		if s.drops > 0 {
-			rest = append(rest, s.take(time.Now()))
-		}
-	}
+	rest := r.limited.rest()
 	r.mu.Unlock()
 	select {
 	case r.telling <- struct{}{}:
 		<-r.telling
 	case <-ctx.Done():
 	}
-	for _, err := range rest {
-		r.handle(err)
+	for _, line := range rest {
+		r.handle(line())
 	}
 }

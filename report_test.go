@@ -56,8 +56,8 @@ func TestDropsOfOneReasonAreReportedAtMostEveryTenSecondsWithTheirSum(t *testing
 		shutdown(t, e, inner)
 		assert.Equal(t, []string{
 			"asyncmetric: 1 data point dropped (overflow) by exporter x: queue is full",
-			"asyncmetric: 9 data points dropped (overflow) by exporter x: queue is full (the last of 9 drops since the last report)",
-			"asyncmetric: 9 data points dropped (overflow) by exporter x: queue is full (the last of 9 drops since the last report)",
+			"asyncmetric: 9 data points dropped (overflow) by exporter x: queue is full (the last of 9 since the last report)",
+			"asyncmetric: 9 data points dropped (overflow) by exporter x: queue is full (the last of 9 since the last report)",
 			"asyncmetric: 1 data point dropped (overflow) by exporter x: queue is full",
 		}, r.texts())
 	})
@@ -367,4 +367,41 @@ type panickyHistogram struct{ noop.Float64Histogram }
 
 func (panickyHistogram) Record(context.Context, float64, ...apimetric.RecordOption) {
 	panic("instrument")
+}
+
+func TestWarningsOfTheBackendAreReportedAtABearableRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
+			return &asyncmetric.RejectedError{Err: errors.New("a label is deprecated")}
+		}}
+		e, r := start(t, inner, asyncmetric.WithName("x"))
+		for range 100 {
+			export(t, e, 1)
+			elapse(time.Second)
+		}
+		assert.LessOrEqual(t, len(r.errors()), 11)
+		assert.Equal(t, "asyncmetric: exporter x: exported, with a warning: 0 data points rejected: a label is deprecated", r.texts()[0])
+		assert.Equal(t, uint64(100), e.Stats().Exported)
+		shutdown(t, e, inner)
+	})
+}
+
+// reentrant is an error whose text needs the exporter.
+type reentrant struct{ text func() string }
+
+func (e reentrant) Error() string { return e.text() }
+
+func TestTheTextOfAnErrorMayUseTheExporter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var started *asyncmetric.Exporter
+		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
+			return reentrant{func() string { return fmt.Sprint(started.Status().State) }}
+		}}
+		e, r := start(t, inner)
+		started = e
+		export(t, e, 1, 2)
+		elapse(time.Minute)
+		assert.NotEmpty(t, r.errors())
+		shutdown(t, e, inner)
+	})
 }

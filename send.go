@@ -160,7 +160,7 @@ func (s *sender) accept(f *inflight, b *outgoing, a answer) result {
 		s.drop(f, b, rejected, ReasonPermanent, a.err)
 	case a.err != nil:
 		b.result = nil
-		s.reports.report(fmt.Errorf("exported, with a warning: %w", a.err))
+		s.reports.reportOften("exported, with a warning", a.err)
 	}
 	return ended
 }

@@ -1,14 +1,11 @@
 package batch_test
 
 import (
-	"context"
 	"fmt"
 	"testing"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
-	otelmetric "go.opentelemetry.io/otel/metric"
-	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/asyncmetric/asyncmetric/batch"
@@ -59,71 +56,12 @@ func benchmarkCoalesce(b *testing.B, older, newer *metricdata.ResourceMetrics) {
 	}
 }
 
-// benchmarkCollect collects the points that metrictest.Mixed has. Recording
-// them again, which has to be done each time, is not part of the time.
+// benchmarkCollect collects the points that metrictest.Mixed has.
 func benchmarkCollect(b *testing.B, points int) {
-	reader := metric.NewManualReader(
-		metric.WithTemporalitySelector(func(metric.InstrumentKind) metricdata.Temporality { return delta }))
-	meter := metric.NewMeterProvider(metric.WithReader(reader), metric.WithCardinalityLimit(0)).Meter("metrictest")
-	record := recordMixed(b, meter, points)
-	var rm metricdata.ResourceMetrics
+	collect := metrictest.Collector(b, points)
 	var collecting time.Duration
-	cycle := func() {
-		record()
-		begin := time.Now()
-		if err := reader.Collect(context.Background(), &rm); err != nil {
-			b.Fatal(err)
-		}
-		collecting += time.Since(begin)
-	}
-	for range 3 {
-		cycle()
-	}
-	if got := batch.Points(&rm); got != points {
-		b.Fatalf("%d points were collected", got)
-	}
-	collecting = 0
 	for b.Loop() {
-		cycle()
+		collecting += collect()
 	}
 	b.ReportMetric(float64(collecting.Nanoseconds())/float64(b.N), "ns/op")
-}
-
-// recordMixed returns what records a measurement for each point of
-// metrictest.Mixed.
-func recordMixed(b *testing.B, meter otelmetric.Meter, points int) (record func()) {
-	b.Helper()
-	var records []func()
-	ctx := context.Background()
-	each := func(name string, n int, create func(name string) (func(otelmetric.MeasurementOption), error)) {
-		for i := 0; n > 0; i++ {
-			measure, err := create(fmt.Sprintf("%s.%d", name, i))
-			if err != nil {
-				b.Fatal(err)
-			}
-			for _, set := range metrictest.Series(min(n, metrictest.PointsPerMetric)) {
-				option := otelmetric.WithAttributeSet(set)
-				records = append(records, func() { measure(option) })
-			}
-			n -= metrictest.PointsPerMetric
-		}
-	}
-	third := points / 3
-	each("sum", third, func(name string) (func(otelmetric.MeasurementOption), error) {
-		counter, err := meter.Int64Counter(name)
-		return func(o otelmetric.MeasurementOption) { counter.Add(ctx, 1, o) }, err
-	})
-	each("gauge", third, func(name string) (func(otelmetric.MeasurementOption), error) {
-		gauge, err := meter.Float64Gauge(name)
-		return func(o otelmetric.MeasurementOption) { gauge.Record(ctx, 1, o) }, err
-	})
-	each("histogram", points-2*third, func(name string) (func(otelmetric.MeasurementOption), error) {
-		histogram, err := meter.Float64Histogram(name)
-		return func(o otelmetric.MeasurementOption) { histogram.Record(ctx, 12, o) }, err
-	})
-	return func() {
-		for _, r := range records {
-			r()
-		}
-	}
 }

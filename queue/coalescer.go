@@ -1,6 +1,8 @@
 package queue
 
 import (
+	"math"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
@@ -158,7 +160,7 @@ func (m *Memory) newest() *entry {
 // is one of the same resource, and room for the result.
 func (m *Memory) joinNewest(rm *metricdata.ResourceMetrics, points int) bool {
 	newest := m.newest()
-	if newest == nil || !batch.SameResource(newest.Collection(), rm) {
+	if newest == nil || !batch.SameResource(newest.Collection(), rm) || m.isCut(newest.position, math.MaxUint64) {
 		return false
 	}
 	joined := m.join(newest.Collection(), rm, max(newest.points, points))
@@ -208,12 +210,19 @@ func (m *Memory) findPair(steps int) bool {
 		}
 		older, newer := m.waiting.At(c.cursor), m.waiting.At(c.cursor+1)
 		if older.unjoinable != newer.version && batch.SameResource(older.Collection(), newer.Collection()) &&
-			c.mayJoin(older.parts+newer.parts) {
+			!m.isCut(older.position, newer.position) && c.mayJoin(older.parts+newer.parts) {
 			return true
 		}
 		c.cursor++
 	}
 	return false
+}
+
+// isCut reports whether something in flight is newer than one position and older
+// than another: an older entry has been returned meanwhile. To join across it
+// would change the order, should it be returned as well.
+func (m *Memory) isCut(older, newer uint64) bool {
+	return slices.ContainsFunc(m.inFlight, func(e *entry) bool { return older < e.position && e.position < newer })
 }
 
 // joinPair makes one entry of the two at the cursor if that saves anything. If

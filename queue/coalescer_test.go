@@ -269,3 +269,43 @@ func TestACoarseBacklogHasRoomForWhatCannotBeJoinedToIt(t *testing.T) {
 	require.Zero(t, *dropped)
 	require.Equal(t, int64(waiting+1), drain(t, m))
 }
+
+func TestCollectionsAreNotJoinedAcrossOneInFlight(t *testing.T) {
+	m, err := NewMemory(2, Coalesce)
+	require.NoError(t, err)
+	put := func(value int64) { require.NoError(t, m.Put(t.Context(), metrictest.Numbers(1, value))) }
+	put(1)
+	put(20)
+	first, second := take(t, m), take(t, m)
+	require.NoError(t, first.Return())
+	put(300) // is full with the first one
+	put(4000)
+	require.NoError(t, second.Return())
+	var values []int64
+	for range 3 {
+		e := take(t, m)
+		values = append(values, metrictest.Value(e.Collection()))
+		settle(t, e)
+	}
+	assert.Equal(t, []int64{1, 20, 4300}, values, "the second may be returned, and then has its place")
+}
+
+func TestACollectionDoesNotJoinAnOlderOneThanWhatIsInFlight(t *testing.T) {
+	m, err := NewMemory(1, Coalesce)
+	require.NoError(t, err)
+	put := func(value int64) { require.NoError(t, m.Put(t.Context(), metrictest.Numbers(1, value))) }
+	put(1)
+	first := take(t, m)
+	put(20)
+	second := take(t, m)
+	require.NoError(t, first.Return())
+	put(300)
+	require.NoError(t, second.Return())
+	var values []int64
+	for m.Stats().Queued > 0 {
+		e := take(t, m)
+		values = append(values, metrictest.Value(e.Collection()))
+		settle(t, e)
+	}
+	assert.Equal(t, []int64{20, 300}, values, "the order holds, if not everything")
+}

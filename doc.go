@@ -6,11 +6,12 @@
 // reader. While that call waits for the network, nothing is collected; when it
 // fails, the collection is gone, and with delta temporality its counts are lost
 // for good. An [Exporter] wraps any exporter and is one itself: its Export
-// copies the collection into a queue and returns, and one goroutine delivers
-// what is queued, in order, splits what is too large, and repeats what failed.
+// copies the collection into a queue and returns, and a worker, one goroutine,
+// delivers what is queued, in order, splits what is too large, and repeats what
+// failed.
 //
-//	SDK instruments -> PeriodicReader -> Exporter -> queue -> delivery -> inner exporter -> backend
-//	                   (collects)        (copies)             (orders, splits, retries)
+//	SDK instruments -> PeriodicReader -> Exporter -> queue -> worker -> inner exporter -> backend
+//	                   (collects)        (copies)             (splits, retries)
 //
 // # Use
 //
@@ -27,57 +28,62 @@
 // best switched off: they would multiply with those of this package, and a flush
 // could not cut them short.
 //
-// At the end, flush and shut down the provider, as without this package:
+// At the end, shut the provider down, as without this package:
 //
-//	err = errors.Join(provider.ForceFlush(soon), provider.Shutdown(ctx))
+//	err = provider.Shutdown(ctx)
 //
-// Shutdown delivers what is queued within its context. The flush before it keeps
-// it from meeting the reader in the middle of a collection, which the SDK would
-// then cancel. Give the flush a context of its own, with a part of the time:
-// while the backend is away, it waits for as long as it may.
+// Shutdown collects once more, and delivers what is queued within its context,
+// which must not have ended: the SDK would not collect.
 //
 // Each reader needs an Exporter of its own. For two destinations, use two
 // readers; [WithReplicas] is for several connections to one.
 //
 // # Collections, batches, points
 //
-// A collection is what the reader collects at one time and hands to Export. It
-// is the unit of the queue: collections wait in the order in which they came, and
-// one is delivered when the one before it has ended. A batch is what the inner
-// exporter gets in one call: a collection, or a part of one that is larger than
+// A collection is what the reader hands to Export. It is the unit of the queue:
+// collections wait in the order in which they came, and the worker takes one when
+// the one before it is settled. A batch is what the inner exporter gets in one
+// call: a collection, or a part of one that is larger than
 // [WithMaxExportBatchSize], or with [WithMerging] several that are small. It is
 // the unit of delivery: a batch is sent again by itself.
 //
 // Everything is counted in data points, one for each series of a collection. A
-// point has one end. It is exported; or dropped, for one of the reasons of
-// [DropReason], of which the function of [WithOnDrop] is told; or taken up by a
-// later point of its series, coalesced. What has not ended is queued, in flight
-// or not. So at any instant, [Exporter.Stats] satisfies
+// point is exported; or dropped, for one of the reasons of [DropReason], with a
+// call of the function of [WithOnDrop]; or coalesced: it becomes part of a later
+// point of its series. Until then it is queued, in flight or not. So at any
+// instant, [Exporter.Stats] satisfies
 //
 //	Accepted == Exported + Dropped + Coalesced + Queued
+//
+// Points for which Export returned an error are in no other counter than Refused.
 //
 // # When delivery fails
 //
 // An error of the inner exporter is transient or permanent, as Classify of
-// [Retry] says, by default [DefaultClassify]. After a transient error the batch is
-// sent again, with back-off from 1 s to 30 s and for as long as it takes, and
-// what is behind it waits, since the points of a series must stay in order.
-// [Retry] and [WithMaxAge] can set an end to that. After a permanent error the
-// batch is dropped, and the next one follows. The handler of [WithErrorHandler]
-// hears of both.
+// [Retry] says, by default [DefaultClassify]. After a transient error the worker
+// sends the batch again, with back-off from 1 s to 30 s and for as long as it
+// takes, and what is behind it waits, since the points of a series must stay in
+// order. [Retry] and [WithMaxAge] can set an end to that. After a permanent error
+// the batch is dropped, and the next one follows.
+//
+// The handler of [WithErrorHandler] gets a report when an outage begins, some
+// reminders, and one when it is over ([OutageError]); and of drops at most one
+// every ten seconds for each reason, with their sum. Each error names the
+// exporter, see [WithName].
 //
 // Delivery is at least once: when the answer of a server is lost, the batch is
-// sent again. What a server has accepted, but for a part of it, is not.
+// sent again. What a server has accepted is not, nor is the part that it rejected
+// ([RejectedError]).
 //
 // An exporter that the package does not know needs a Classify of its own if it
 // has transient errors other than deadlines and network errors:
 //
 //	asyncmetric.WithRetry(asyncmetric.Retry{
-//		Classify: func(err error) (retry bool, after time.Duration) {
+//		Classify: func(err error) (v asyncmetric.Verdict) {
 //			if errors.Is(err, mybackend.ErrBusy) {
-//				return true, time.Second
+//				v.Action = asyncmetric.ActionRetry
 //			}
-//			return asyncmetric.DefaultClassify(err)
+//			return v // zero leaves it to DefaultClassify
 //		},
 //	})
 //
@@ -101,16 +107,17 @@
 // # Guarantees
 //
 // Export does not wait for the inner exporter, and what it keeps shares
-// nothing with its argument. Memory is bounded: so many data points wait as
-// [WithMaxQueueSize] says, and one collection, or with [WithMerging] one batch, is
-// being delivered. The points of a series are delivered in order, also after
+// nothing with its argument. Memory is bounded: at most as many data points wait
+// as [WithMaxQueueSize] says, and one collection, or with [WithMerging] one batch,
+// is in flight. The points of a series are delivered in order, also after
 // failures and with several replicas. The inner exporter never gets two calls at
 // once, has a deadline for each, and may panic, or change what it is given.
 //
-// [Exporter.ForceFlush] returns when everything accepted before it has ended,
-// and [Exporter.Shutdown] delivers what it can until its context ends. No
-// goroutine is left behind, except one that is caught in a call of the inner
-// exporter or of the MeterProvider, until that call returns.
+// [Exporter.ForceFlush] returns when everything accepted before it is settled,
+// and returns the errors of what was dropped of that. [Exporter.Shutdown] delivers
+// what it can until its context ends, and returns an [UndeliveredError] for what
+// it cannot. No goroutine is left behind, except one that is caught in a call of
+// the inner exporter or of the MeterProvider, until that call returns.
 //
 // # Choosing options
 //
@@ -126,15 +133,17 @@
 //   - [WithMinInterval], [WithMaxAge]: a backend that refuses requests that are too
 //     close, or data that is too old.
 //   - [WithQueue]: data that must outlive the process.
-//   - [WithErrorHandler], [WithOnDrop], [WithMeterProvider]: to know what happens.
+//   - [WithName], [WithErrorHandler], [WithOnDrop], [WithMeterProvider]: to know
+//     what happens.
 //
 // # Performance
 //
 // Export copies, with memory that it uses again: while delivery keeps up it
 // allocates nothing for each point or metric, and takes two to three times as long
-// as moving the same bytes. Behind a backlog each collection takes new memory. On a full queue under Coalesce it takes about ten times as
-// long. Nothing is locked while anything waits for the network. An Exporter that
-// has nothing to do is one goroutine that waits.
+// as moving the same bytes. A backlog takes new memory, and gives it back
+// afterwards. On a full queue under Coalesce, Export takes about ten times as long.
+// Nothing is locked while anything waits for the network. An Exporter that has
+// nothing to do is one goroutine that waits.
 //
 // # Its own metrics
 //
@@ -144,14 +153,15 @@
 // semantic conventions of OpenTelemetry define them, where being exported begins
 // when a collection is taken from the queue.
 //
-//	otel.sdk.exporter.metric_data_point.inflight  data points that are being delivered
+//	otel.sdk.exporter.metric_data_point.inflight  data points in flight
 //	otel.sdk.exporter.metric_data_point.exported  those whose delivery has ended, with error.type if it failed
 //	otel.sdk.exporter.operation.duration          from the first attempt of a batch to the end of the last, s
 //	asyncmetric.queue.size                        data points in the queue, in flight included
 //	asyncmetric.queue.capacity                    how many may wait
 //	asyncmetric.queue.oldest_age                  how long the oldest collection has been queued, s
 //	asyncmetric.data_points.dropped               by reason, see [DropReason]
-//	asyncmetric.data_points.coalesced             taken up by a later point on overflow
+//	asyncmetric.data_points.coalesced             became part of a later point on overflow
+//	asyncmetric.data_points.refused               those for which Export returned an error
 //	asyncmetric.export.retries                    attempts that repeated an earlier one
 //	asyncmetric.delivery.latency                  from Export of a collection to its delivery, s
 //

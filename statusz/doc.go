@@ -1,7 +1,7 @@
 // Package statusz serves a page that shows what exporters are doing: how full
 // their queues are, how fast points come and go, whether the backend fails and
-// when it is tried again, the last errors, and the options in effect. It takes
-// one line:
+// when the next attempt is due, the last errors, and the options in effect. It
+// takes one line:
 //
 //	mux.Handle("/debug/asyncmetric", statusz.Handler(exporter))
 //
@@ -23,18 +23,19 @@
 //	exporters[]               in the order of the arguments of Handler
 //	  name                    the otel.component.name of the exporter's metrics
 //	  state                   idle, delivering, backing off, draining or shut down
-//	  retry                   null unless a failed batch waits to be tried again
+//	  retry                   null unless a failed batch waits for its next attempt
 //	    time, in_seconds      when that is; negative seconds: it is due
 //	    error                 how it failed
 //	  queue
-//	    waiting               what waits, without what is being delivered
-//	    in_flight             what is being delivered
+//	    waiting               what waits, without what is in flight
+//	    in_flight             what is in flight
 //	    collections           how many collections both are
 //	    capacity              how many points may wait; null: no bound in points
 //	    fill                  waiting as a part of capacity, 1 is full; null: no bound
 //	    oldest_age_seconds    of the oldest collection; null if there is none
 //	  totals                  since the exporter began
 //	    accepted, exported, coalesced, dropped
+//	    refused               points for which Export returned an error
 //	    retries               attempts that repeated an earlier one
 //	  rates                   null until there are two samples
 //	    current               between the last two samples

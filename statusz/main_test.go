@@ -67,7 +67,7 @@ func busy(now time.Time) asyncmetric.Status {
 		RetryError: "503 Service Unavailable",
 		Stats: asyncmetric.Stats{
 			Accepted: 12_345, Exported: 1_345, Coalesced: 2_000, Dropped: 1_000,
-			Queued: 8_000, InFlight: 480, QueuedCollections: 17, OldestAge: 65 * time.Second, Retries: 3,
+			Queued: 8_000, InFlight: 480, QueuedCollections: 17, OldestAge: 65 * time.Second, Refused: 5, Retries: 3,
 		},
 		Capacity: 10_000,
 		Errors: []asyncmetric.ReportedError{

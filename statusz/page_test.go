@@ -73,7 +73,7 @@ func TestThePageSaysWhatAnExporterDoes(t *testing.T) {
 			"github.com/asyncmetric/asyncmetric.Exporter/7 State: backing off",
 			"The next one is due in 4 s. 2000-01-01 00:00:08 UTC 503 Service Unavailable",
 			"9,716 of 10,000 points wait 97 %",
-			"In flight 480", "Collections 17", "Oldest 1 min 5 s", "Retries 3",
+			"In flight 480", "Collections 17", "Oldest 1 min 5 s", "Retries 3", "Refused 5",
 			"Points per second last 4 s",
 			"Accepted 3 /s max 1,234 mean 619 total 14,819",
 			"Exported 2 /s max 123 mean 62.5 total 1,595",

@@ -45,6 +45,7 @@ type totals struct {
 	Exported  uint64 `json:"exported"`
 	Coalesced uint64 `json:"coalesced"`
 	Dropped   uint64 `json:"dropped"`
+	Refused   uint64 `json:"refused"`
 	Retries   uint64 `json:"retries"`
 }
 
@@ -98,7 +99,7 @@ func newExporter(now time.Time, s asyncmetric.Status, h *history) exporter {
 		Totals: totals{
 			Accepted: s.Stats.Accepted, Exported: s.Stats.Exported,
 			Coalesced: s.Stats.Coalesced, Dropped: s.Stats.Dropped,
-			Retries: s.Stats.Retries,
+			Refused: s.Stats.Refused, Retries: s.Stats.Retries,
 		},
 		Rates: h.rates(intervals), History: intervals,
 		Errors: []failure{}, Settings: []setting{},

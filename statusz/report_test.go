@@ -41,7 +41,7 @@ func TestFieldNamesAreStable(t *testing.T) {
 					"waiting": 7516, "in_flight": 480, "collections": 17,
 					"capacity": 10000, "fill": 0.7516, "oldest_age_seconds": 65
 				},
-				"totals": {"accepted": 12355, "exported": 1345, "coalesced": 2008, "dropped": 1006, "retries": 3},
+				"totals": {"accepted": 12355, "exported": 1345, "coalesced": 2008, "dropped": 1006, "refused": 5, "retries": 3},
 				"rates": {
 					"current": {"accepted": 5, "exported": 0, "coalesced": 4, "dropped": 3},
 					"mean": {"accepted": 5, "exported": 0, "coalesced": 4, "dropped": 3},

@@ -98,9 +98,9 @@ func (o *outage) playPhase(ctx context.Context, p phase) error {
 }
 
 // drain delivers what the pipelines still hold and shuts them down, as an
-// application does when it ends. ForceFlush comes first because the Shutdown
-// of a PeriodicReader cancels a collection that is under way, with all that it
-// has taken out of the instruments already.
+// application does when it ends. ForceFlush comes first for the sake of the bare
+// exporter: a PeriodicReader that is shut down while it collects hands its
+// collection over with a context that has ended, and that exporter refuses it.
 //
 // An error is no reason to fail, since what counts is what has arrived. After
 // an interrupt nothing else can be expected.

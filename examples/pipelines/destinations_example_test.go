@@ -13,7 +13,7 @@ import (
 	"github.com/asyncmetric/asyncmetric/examples/internal/receiver"
 )
 
-// Two destinations are two pipelines: a reader, a queue and a delivery for each.
+// Two destinations are two pipelines: a reader, a queue and a worker for each.
 // That one is down does not concern the other, and each has the temporality that
 // it wants. (WithReplicas is something else: several exporters to one
 // destination.)

@@ -16,8 +16,8 @@ import (
 	"github.com/asyncmetric/asyncmetric/examples/internal/receiver"
 )
 
-// Errors and drops go to a logger. The backend is away, so the one data point is
-// dropped when Shutdown runs out of time.
+// Errors go to a logger: here that an outage begins, and that it is over. The
+// error handler hears of drops, too, so nothing else needs to be logged.
 func Example_logging() {
 	backend := receiver.NewHTTP()
 	defer backend.Close()
@@ -32,17 +32,30 @@ func Example_logging() {
 		return a
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: stable}))
-	err := runWithLogger(context.Background(), backend.Endpoint, logger)
-	fmt.Println(errors.Is(err, context.DeadlineExceeded))
+	if err := runWithLogger(context.Background(), backend, logger); err != nil {
+		fmt.Println(err)
+	}
 	// Output:
 	// level=WARN msg="exporting metrics"
-	// level=ERROR msg="metrics dropped" points=1 reason=shutdown
-	// true
+	// level=INFO msg="exporting metrics"
 }
 
-func runWithLogger(ctx context.Context, endpoint string, logger *slog.Logger) (err error) {
+// errorLog returns an error handler that logs the end of an outage as
+// information and all else as a warning. It must return soon, and must not flush
+// or shut down the exporter.
+func errorLog(logger *slog.Logger) otel.ErrorHandler {
+	return otel.ErrorHandlerFunc(func(err error) {
+		level := slog.LevelWarn
+		if outage := (*asyncmetric.OutageError)(nil); errors.As(err, &outage) && outage.Over {
+			level = slog.LevelInfo
+		}
+		logger.Log(context.Background(), level, "exporting metrics", "error", err)
+	})
+}
+
+func runWithLogger(ctx context.Context, backend *receiver.Receiver, logger *slog.Logger) (err error) {
 	inner, err := otlpmetrichttp.New(ctx,
-		otlpmetrichttp.WithEndpoint(endpoint),
+		otlpmetrichttp.WithEndpoint(backend.Endpoint),
 		otlpmetrichttp.WithInsecure(),
 		otlpmetrichttp.WithRetry(otlpmetrichttp.RetryConfig{Enabled: false}),
 	)
@@ -50,30 +63,26 @@ func runWithLogger(ctx context.Context, endpoint string, logger *slog.Logger) (e
 		return err
 	}
 	exporter, err := asyncmetric.New(inner,
-		// Hears of each batch that fails for the first time. Both functions must
-		// return soon, and must not flush or shut down the exporter.
-		asyncmetric.WithErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-			logger.Warn("exporting metrics", "error", err)
-		})),
-		// Hears of all that is lost.
-		asyncmetric.WithOnDrop(func(d asyncmetric.Drop) {
-			logger.Error("metrics dropped", "points", d.Points, "reason", d.Reason, "error", d.Err)
-		}),
+		asyncmetric.WithName("shop"), // in each error
+		asyncmetric.WithErrorHandler(errorLog(logger)),
 	)
 	if err != nil {
 		return errors.Join(err, inner.Shutdown(ctx))
 	}
 	provider := metric.NewMeterProvider(metric.WithReader(metric.NewPeriodicReader(exporter)))
-	defer func() {
-		ctx, cancel := context.WithTimeout(ctx, time.Second)
-		defer cancel()
-		err = errors.Join(err, provider.Shutdown(ctx))
-	}()
+	defer func() { err = errors.Join(err, provider.Shutdown(ctx)) }()
 
 	orders, err := provider.Meter("shop").Int64Counter("orders")
 	if err != nil {
 		return err
 	}
 	orders.Add(ctx, 3)
-	return nil
+
+	soon, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
+	defer cancel()
+	if err := provider.ForceFlush(soon); err == nil {
+		return errors.New("delivered while the backend was away")
+	}
+	backend.SetDown(false)
+	return nil // Shutdown delivers
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log"
 	"time"
 
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
@@ -49,14 +48,11 @@ func runOverGRPC(ctx context.Context, endpoint string) (err error) {
 	return nil
 }
 
-// shutdown ends a provider in 10 s at most, also if ctx has ended already. That
-// the flush runs out of time is no loss: Shutdown goes on where it stopped.
+// shutdown ends a provider in 10 s at most, also if ctx has ended already. It
+// collects once more, and delivers all that is queued.
 func shutdown(ctx context.Context, provider *metric.MeterProvider) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	if err := flush(ctx, provider); err != nil {
-		log.Print("flushing metrics: ", err)
-	}
 	return provider.Shutdown(ctx)
 }
 

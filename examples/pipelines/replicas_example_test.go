@@ -23,8 +23,8 @@ func Example_replicas() {
 	if err := runWithReplicas(context.Background(), backend.Endpoint); err != nil {
 		fmt.Println(err)
 	}
-	fmt.Println("requests:", backend.Requests()) // of two collections, one at the flush and one at the shutdown
-	// Output: requests: 8
+	fmt.Println("requests:", backend.Requests()) // of one collection, at the shutdown
+	// Output: requests: 4
 }
 
 func runWithReplicas(ctx context.Context, endpoint string) (err error) {

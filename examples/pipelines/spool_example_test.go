@@ -65,8 +65,6 @@ func runWithSpool(endpoint, folder string, handler otel.ErrorHandler, n int64, p
 	}
 	provider := metric.NewMeterProvider(metric.WithReader(metric.NewPeriodicReader(exporter)))
 	defer func() {
-		// Without a flush before: while the backend is away, it would take all the
-		// time, and what is on disk can wait.
 		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
 		err = errors.Join(err, provider.Shutdown(ctx))

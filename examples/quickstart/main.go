@@ -32,9 +32,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		return errors.Join(err, inner.Shutdown(ctx))
 	}
 	provider := metric.NewMeterProvider(metric.WithReader(metric.NewPeriodicReader(exporter)))
-	// Shutdown delivers all that is queued. The flush before it keeps it from
-	// cancelling a collection under way.
-	defer func() { err = errors.Join(err, provider.ForceFlush(ctx), provider.Shutdown(ctx)) }()
+	defer func() { err = errors.Join(err, provider.Shutdown(ctx)) }() // delivers all that is queued
 
 	orders, err := provider.Meter("shop").Int64Counter("orders")
 	if err != nil {

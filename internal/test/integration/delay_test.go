@@ -1,12 +1,14 @@
 package integration
 
 import (
+	"context"
 	"net/http"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/sdk/metric"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -52,4 +54,39 @@ func TestOTLPIsNotSentAgainBeforeTheTimeThatTheServerNames(t *testing.T) {
 			assert.Equal(t, uint64(1), e.Stats().Retries)
 		})
 	}
+}
+
+// An application that flushes in each of its invocations asks the server no more
+// often than the server has said.
+func TestFlushesKeepToTheTimeThatTheServerNames(t *testing.T) {
+	t.Parallel()
+	const flushes, timeout = 60, 50 * time.Millisecond
+	server := openHTTP(t, retryAfter(http.StatusTooManyRequests, "10"))
+	server.leave(2 * flushes)
+	before, _ := server.record()
+	inner, err := server.exporter(settings{})
+	require.NoError(t, err)
+	var reports record
+	e, err := asyncmetric.New(inner, reports.options()...)
+	require.NoError(t, err)
+	provider := metric.NewMeterProvider(metric.WithReader(metric.NewPeriodicReader(e)))
+	invocations, err := provider.Meter("function").Int64Counter("invocations")
+	require.NoError(t, err)
+
+	for range flushes {
+		invocations.Add(t.Context(), 1)
+		ctx, cancel := context.WithTimeout(t.Context(), timeout)
+		assert.Error(t, provider.ForceFlush(ctx))
+		cancel()
+	}
+	failed, delivered := server.record()
+	assert.LessOrEqual(t, failed-before, 2)
+	assert.Empty(t, delivered)
+
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
+	defer cancel()
+	var undelivered *asyncmetric.UndeliveredError
+	require.ErrorAs(t, e.Shutdown(ctx), &undelivered)
+	assert.Equal(t, int(e.Stats().Accepted), undelivered.Points, "nothing is lost before")
+	assert.ErrorIs(t, provider.Shutdown(t.Context()), metric.ErrExporterShutdown)
 }

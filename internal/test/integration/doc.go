@@ -48,4 +48,6 @@
 // that do not need a newer one:
 //
 //	GOWORK=off go -C internal/test test -modfile=oldest.mod ./integration
+//
+// What only the newest has is tested in the folder newest.
 package integration

@@ -126,7 +126,7 @@ func cellWithin(t *testing.T, server endpoint, limit time.Duration) string {
 
 // delay says whether the server asked for one.
 func (o *outcome) delay() string {
-	if _, after := asyncmetric.DefaultClassify(o.errs[0]); after > 0 {
+	if asyncmetric.DefaultClassify(o.errs[0]).After > 0 {
 		return " after the delay"
 	}
 	return ""

@@ -55,7 +55,7 @@ func openPipelineWithInterval(t *testing.T, f *front, s setup, timeout, interval
 	p := &pipeline{t: t}
 	options := append(p.reports.options(),
 		asyncmetric.WithExportTimeout(timeout), asyncmetric.WithDrainTimeout(time.Minute),
-		asyncmetric.WithRetry(asyncmetric.Retry{InitialInterval: time.Millisecond, MaxInterval: 5 * time.Millisecond, Jitter: 0.5}))
+		asyncmetric.WithRetry(asyncmetric.Retry{InitialInterval: time.Millisecond, MaxInterval: 5 * time.Millisecond}))
 	for range s.replicas {
 		options = append(options, asyncmetric.WithReplicas(f.exporter(s)))
 	}

@@ -86,7 +86,7 @@ func (l *line) prepare(t *testing.T) {
 func (l *line) open() (sdkmetric.Exporter, error) {
 	options := slices.Concat(l.options, []asyncmetric.Option{
 		asyncmetric.WithExportTimeout(impatient),
-		asyncmetric.WithRetry(asyncmetric.Retry{InitialInterval: time.Millisecond, MaxInterval: 20 * time.Millisecond, Jitter: 0.5}),
+		asyncmetric.WithRetry(asyncmetric.Retry{InitialInterval: time.Millisecond, MaxInterval: 20 * time.Millisecond}),
 		asyncmetric.WithErrorHandler(otel.ErrorHandlerFunc(func(error) {})),
 		asyncmetric.WithOnDrop(func(d asyncmetric.Drop) { assert.Fail(l.t, "dropped", "%s: %+v", l.name, d) }),
 	})

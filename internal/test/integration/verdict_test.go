@@ -24,6 +24,13 @@ type verdict struct {
 	dropped int           // points
 }
 
+func (v verdict) action() asyncmetric.Action {
+	if v.retry {
+		return asyncmetric.ActionRetry
+	}
+	return asyncmetric.ActionDrop
+}
+
 var (
 	again   = verdict{retry: true}
 	never   = verdict{dropped: points}
@@ -91,9 +98,9 @@ func testClassified(t *testing.T, server endpoint, s settings, want verdict) {
 
 func assertClassified(t *testing.T, want verdict, err error) {
 	t.Helper()
-	retry, after := asyncmetric.DefaultClassify(err)
-	assert.Equal(t, want.retry, retry, "%v", err)
-	assert.InDelta(t, want.after, after, float64(tolerance(want.after)), "%v", err)
+	got := asyncmetric.DefaultClassify(err)
+	assert.Equal(t, want.action(), got.Action, "%v", err)
+	assert.InDelta(t, want.after, got.After, float64(tolerance(want.after)), "%v", err)
 }
 
 // tolerance is that of a delay: a date has no fractions of a second, and time
@@ -151,8 +158,15 @@ func testDelivered(t *testing.T, server endpoint, s settings, want verdict) {
 		Accepted: points, Exported: uint64(points - want.dropped), Dropped: uint64(want.dropped),
 	}, o.stats)
 
-	require.Len(t, o.errs, 1, "one report, of the first failure or of the end")
+	require.NotEmpty(t, o.errs)
 	assertClassified(t, want, o.errs[0])
+	if want.retry {
+		require.Len(t, o.errs, 2, "one report of the begin and one of the end")
+		assertOutage(t, o.errs[0], false)
+		assertOutage(t, o.errs[1], true)
+	} else {
+		require.Len(t, o.errs, 1, "one report of the end")
+	}
 	if want.dropped == 0 {
 		assert.Empty(t, o.drops)
 		return
@@ -165,6 +179,13 @@ func testDelivered(t *testing.T, server endpoint, s settings, want verdict) {
 	if o.flushErr != nil { // the batch had not ended before the flush began
 		assert.ErrorIs(t, o.flushErr, drop.Err)
 	}
+}
+
+func assertOutage(t *testing.T, err error, over bool) {
+	t.Helper()
+	var outage *asyncmetric.OutageError
+	require.ErrorAs(t, err, &outage)
+	assert.Equal(t, over, outage.Over)
 }
 
 // testDelayBeyondOwnLimit demands that the delay is seen also in the error of

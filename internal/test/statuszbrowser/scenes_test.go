@@ -102,10 +102,10 @@ func shutDown(t *testing.T) *asyncmetric.Exporter {
 // boundless is a queue whose bound is not in data points.
 type boundless struct{ queue.Queue }
 
-func (q boundless) Stats() queue.Stats {
-	s := q.Queue.Stats()
-	s.Capacity = 0
-	return s
+func (q boundless) Info() queue.Info {
+	info := q.Queue.Info()
+	info.MaxPoints = 0
+	return info
 }
 
 func unbounded(t *testing.T) *asyncmetric.Exporter {

@@ -50,6 +50,7 @@ func TestWrongArgumentsAreNamed(t *testing.T) {
 }
 
 func TestARelayIsHealthyOnceItHasTheStream(t *testing.T) {
+	startBackend(t) // the relay ends what it delivers before it stops
 	broker := startBroker(t, nil)
 	log, stop := startRelay(t, "-nats", broker.ClientURL(), "-http", "127.0.0.1:0", "-existing")
 	address := "http://" + log.await(t, "status")["address"].(string)

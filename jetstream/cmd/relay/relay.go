@@ -58,11 +58,7 @@ func start(ctx context.Context, s *settings, log *slog.Logger) (_ *relay, err er
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("making the OTLP exporter: %w", err), q.Close())
 	}
-	exporter, err := asyncmetric.New(inner, asyncmetric.WithQueue(q),
-		asyncmetric.WithErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("trouble", "error", err) })),
-		asyncmetric.WithOnDrop(func(d asyncmetric.Drop) {
-			log.Warn("dropped", "points", d.Points, "reason", string(d.Reason), "error", d.Err)
-		}))
+	exporter, err := asyncmetric.New(inner, asyncmetric.WithQueue(q), asyncmetric.WithErrorHandler(errorLog(log)))
 	if err != nil {
 		return nil, errors.Join(err, q.Close())
 	}
@@ -72,6 +68,18 @@ func start(ctx context.Context, s *settings, log *slog.Logger) (_ *relay, err er
 	}
 	log.Info("delivering", "broker", r.conn.ConnectedUrlRedacted(), "protocol", s.protocol)
 	return r, nil
+}
+
+// errorLog returns an error handler, which hears of drops, too. It logs the end of
+// an outage as information and all else as a warning.
+func errorLog(log *slog.Logger) otel.ErrorHandler {
+	return otel.ErrorHandlerFunc(func(err error) {
+		level := slog.LevelWarn
+		if outage := (*asyncmetric.OutageError)(nil); errors.As(err, &outage) && outage.Over {
+			level = slog.LevelInfo
+		}
+		log.Log(context.Background(), level, "exporting", "error", err)
+	})
 }
 
 // connOptions never let the connection give up.

@@ -36,7 +36,8 @@ func (s sink) Export(context.Context, *metricdata.ResourceMetrics) error {
 }
 
 func (sink) ForceFlush(context.Context) error { return nil }
-func (sink) Shutdown(context.Context) error   { return nil }
+
+func (sink) Shutdown(context.Context) error { return nil }
 
 func newBench(b *testing.B, s sink, opts ...asyncmetric.Option) *asyncmetric.Exporter {
 	b.Helper()

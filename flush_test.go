@@ -19,14 +19,6 @@ import (
 	"github.com/asyncmetric/asyncmetric/queue"
 )
 
-// slow returns an OnExport that takes so long.
-func slow(d time.Duration) func(context.Context, *metricdata.ResourceMetrics) error {
-	return func(context.Context, *metricdata.ResourceMetrics) error {
-		time.Sleep(d)
-		return nil
-	}
-}
-
 func TestFlushDeliversThenFlushesTheInnerExporter(t *testing.T) {
 	inner := &metrictest.Exporter{}
 	e, _ := start(t, inner)
@@ -398,4 +390,41 @@ func TestDrainTimeoutBoundsFlushAndShutdownWhateverTheirContext(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A flush may begin when delivery has looked at the flushes and has not taken
+// the next collection yet; that one may even be accepted in between.
+func TestFlushDoesNotWaitForWhatIsTakenBehindIt(t *testing.T) {
+	for name, opts := range map[string][]asyncmetric.Option{
+		"alone":     nil,
+		"lingering": {asyncmetric.WithMerging(time.Hour)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var e *asyncmetric.Exporter
+				started := make(chan struct{})
+				flushed := make(chan error, 1)
+				once := false
+				q := newObservedQueue(t, func(context.Context, int) error {
+					<-started
+					if once {
+						return nil
+					}
+					once = true
+					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+					go func() { defer cancel(); flushed <- e.ForceFlush(ctx) }()
+					time.Sleep(time.Second) // it has begun, and waits for nothing
+					return e.Export(t.Context(), metrictest.Numbers(1, 1))
+				})
+				g := newGate()
+				inner := &metrictest.Exporter{OnExport: g.stuck}
+				e, _ = start(t, inner, append(opts, asyncmetric.WithQueue(q))...)
+				close(started)
+				assert.NoError(t, <-flushed)
+				assert.Equal(t, 1, inner.Count("ForceFlush"))
+				close(g.open)
+				shutdown(t, e, inner)
+			})
+		})
+	}
 }

@@ -19,43 +19,12 @@ import (
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
 )
 
-// replicas returns n exporters, and the option that adds all but the first. They
-// take time, so that each gets some of what there is.
-func replicas(n int) ([]*metrictest.Exporter, asyncmetric.Option) {
-	all := make([]*metrictest.Exporter, n)
-	for i := range all {
-		all[i] = &metrictest.Exporter{OnExport: slowExport(time.Millisecond)}
-	}
-	var more []metric.Exporter
-	for _, e := range all[1:] {
-		more = append(more, e)
-	}
-	return all, asyncmetric.WithReplicas(more...)
-}
-
-// shutdownAll is shutdown for several exporters.
-func shutdownAll(t *testing.T, e *asyncmetric.Exporter, all []*metrictest.Exporter) {
-	t.Helper()
-	shutdown(t, e, all[0])
-	for _, inner := range all[1:] {
-		assert.Zero(t, inner.Overlaps())
-		assert.Equal(t, 1, inner.Count("Shutdown"))
-	}
-}
-
-func slowExport(latency time.Duration) func(context.Context, *metricdata.ResourceMetrics) error {
-	return func(context.Context, *metricdata.ResourceMetrics) error {
-		time.Sleep(latency)
-		return nil
-	}
-}
-
 func TestReplicasShareTheBatchesOfACollection(t *testing.T) {
 	took := func(n int) (d time.Duration) {
 		synctest.Test(t, func(t *testing.T) {
 			inner, opt := replicas(n)
 			for _, e := range inner {
-				e.OnExport = slowExport(50 * time.Millisecond)
+				e.OnExport = slow(50 * time.Millisecond)
 			}
 			e, _ := start(t, inner[0], opt, asyncmetric.WithMaxExportBatchSize(10))
 			begin := time.Now()
@@ -121,7 +90,7 @@ func TestFailingReplicaDoesNotFailTheOthersBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner, opt := replicas(3)
 		for _, e := range inner {
-			e.OnExport = slowExport(time.Second)
+			e.OnExport = slow(time.Second)
 		}
 		inner[0].OnExport = func(context.Context, *metricdata.ResourceMetrics) error {
 			time.Sleep(time.Second)
@@ -295,9 +264,12 @@ func (*sizeless) Temporality(k metric.InstrumentKind) metricdata.Temporality {
 func (*sizeless) Aggregation(k metric.InstrumentKind) metric.Aggregation {
 	return metric.DefaultAggregationSelector(k)
 }
+
 func (*sizeless) Export(context.Context, *metricdata.ResourceMetrics) error { return nil }
-func (*sizeless) ForceFlush(context.Context) error                          { return nil }
-func (*sizeless) Shutdown(context.Context) error                            { return nil }
+
+func (*sizeless) ForceFlush(context.Context) error { return nil }
+
+func (*sizeless) Shutdown(context.Context) error { return nil }
 
 func TestReplicasWithoutSizeAreNotTakenForOne(t *testing.T) {
 	e, err := asyncmetric.New(&sizeless{}, asyncmetric.WithReplicas(&sizeless{}))

@@ -23,22 +23,6 @@ import (
 	"github.com/asyncmetric/asyncmetric/queue"
 )
 
-// texts returns what the error handler got.
-func (r *record) texts() []string {
-	var texts []string
-	for _, err := range r.errors() {
-		texts = append(texts, err.Error())
-	}
-	return texts
-}
-
-// giveUp shuts e down with an ended context, whatever becomes of the data.
-func giveUp(e *asyncmetric.Exporter) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return e.Shutdown(ctx)
-}
-
 func TestDropsOfOneReasonAreReportedAtMostEveryTenSecondsWithTheirSum(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate()
@@ -61,16 +45,6 @@ func TestDropsOfOneReasonAreReportedAtMostEveryTenSecondsWithTheirSum(t *testing
 			"asyncmetric: 1 data point dropped (overflow) by exporter x: queue is full",
 		}, r.texts())
 	})
-}
-
-// reported adds up the data points of all drops that were reported.
-func reported(r *record) (points int) {
-	for _, text := range r.texts() {
-		var n int
-		_, _ = fmt.Sscanf(text, "asyncmetric: %d", &n)
-		points += n
-	}
-	return points
 }
 
 func TestDropsThatAreNotFollowedByOthersAreReportedAllTheSame(t *testing.T) {
@@ -319,13 +293,6 @@ func TestADropNamesItsExporterAndItsPosition(t *testing.T) {
 	})
 }
 
-// shutdownFailing shuts e down, which has something to report.
-func shutdownFailing(t *testing.T, e *asyncmetric.Exporter) {
-	t.Helper()
-	assert.Error(t, e.Shutdown(t.Context()))
-	assertSettled(t, e.Stats())
-}
-
 func TestNothingIsReportedAfterShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error { return errTransient }}
@@ -367,4 +334,25 @@ type panickyHistogram struct{ noop.Float64Histogram }
 
 func (panickyHistogram) Record(context.Context, float64, ...apimetric.RecordOption) {
 	panic("instrument")
+}
+
+func TestWhoIsToldOfADropFindsItCounted(t *testing.T) {
+	inner := &metrictest.Exporter{OnExport: func(_ context.Context, rm *metricdata.ResourceMetrics) error {
+		return errors.New("refused")
+	}}
+	var e *asyncmetric.Exporter
+	var told []asyncmetric.Drop
+	started := make(chan struct{})
+	e, err := asyncmetric.New(inner, append((&record{}).options(), asyncmetric.WithMaxExportBatchSize(2),
+		asyncmetric.WithOnDrop(func(d asyncmetric.Drop) {
+			<-started
+			told = append(told, d)
+			assert.Equal(t, uint64(4), e.Stats().Dropped)
+			assert.Zero(t, e.Stats().Queued)
+		}))...)
+	require.NoError(t, err)
+	close(started)
+	require.NoError(t, e.Export(t.Context(), metrictest.Numbers(4, 1)))
+	_ = e.Shutdown(t.Context())
+	assert.Len(t, told, 2, "one for each batch, since each has an error of its own")
 }

@@ -16,7 +16,6 @@ import (
 
 	"github.com/asyncmetric/asyncmetric"
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
-	"github.com/asyncmetric/asyncmetric/queue"
 )
 
 func TestShutdownDrainsThenShutsTheInnerExporterDown(t *testing.T) {
@@ -40,16 +39,6 @@ func TestShutdownRepeatsWhatFails(t *testing.T) {
 		s := time.Second
 		assert.Equal(t, []time.Duration{0, 2 * s, 7 * s, 17 * s, 17 * s}, at, "at once, then with delays that start anew")
 	})
-}
-
-// outage is an inner exporter whose backend is away: it waits for its context
-// and returns the cause.
-func outage(causes chan<- error) func(context.Context, *metricdata.ResourceMetrics) error {
-	return func(ctx context.Context, _ *metricdata.ResourceMetrics) error {
-		<-ctx.Done()
-		causes <- context.Cause(ctx)
-		return ctx.Err()
-	}
 }
 
 func TestShutdownEndsWithItsContext(t *testing.T) {
@@ -363,9 +352,6 @@ func TestFlushThatShutdownPreventsIsAnError(t *testing.T) {
 	})
 }
 
-// keeping is a queue that says it keeps what it has for the next process.
-func keeping(t *testing.T) durable { return durable{newQueue(t)} }
-
 func TestShutdownSaysWhatADurableQueueKeeps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner := &metrictest.Exporter{OnExport: outage(make(chan error, 10))}
@@ -387,20 +373,6 @@ func TestShutdownSaysWhatADurableQueueKeeps(t *testing.T) {
 		assert.Equal(t, 6, e.Stats().Queued)
 		assert.Zero(t, e.Stats().InFlight, "what was in flight has been returned")
 	})
-}
-
-// handing is a queue that hands over to others at once.
-type handing struct{ durable }
-
-func (h handing) Put(ctx context.Context, rm *metricdata.ResourceMetrics) error {
-	if err := h.durable.Put(ctx, rm); err != nil {
-		return err
-	}
-	entry, err := h.Queue.Take(ctx, queue.Limit{})
-	if err != nil {
-		return err
-	}
-	return entry.Settle(queue.Outcome{Exported: entry.Points()})
 }
 
 func TestShutdownOfAQueueThatHandsOverLeavesNothing(t *testing.T) {
@@ -455,17 +427,6 @@ func TestShutdownWithAnEndedContextStillShutsTheInnerExporterDown(t *testing.T) 
 	})
 }
 
-// closing is a queue that says when it is closed.
-type closing struct {
-	queue.Queue
-	onClose func()
-}
-
-func (c closing) Close() error {
-	c.onClose()
-	return c.Queue.Close()
-}
-
 func TestTheQueueIsClosedBeforeTheInnerExporter(t *testing.T) {
 	inner := &metrictest.Exporter{}
 	var before []string
@@ -473,4 +434,33 @@ func TestTheQueueIsClosedBeforeTheInnerExporter(t *testing.T) {
 	export(t, e, 1)
 	shutdown(t, e, inner)
 	assert.Equal(t, []string{"Export"}, before)
+}
+
+// A typed error of an exporter may panic when it is printed.
+func TestErrorsOfFlushAndShutdownCanBePrinted(t *testing.T) {
+	evil := func(context.Context) error { return panicky{errors.New("inside")} }
+	inner := &metrictest.Exporter{OnForceFlush: evil, OnShutdown: evil}
+	e, _ := start(t, inner)
+	flushErr, downErr := e.ForceFlush(t.Context()), e.Shutdown(t.Context())
+	assert.ErrorContains(t, flushErr, ": ForceFlush of the inner exporter: ")
+	assert.ErrorContains(t, downErr, ": Shutdown of the inner exporter: ")
+}
+
+func TestShutdownKeepsTimeForTheShutdownOfTheInnerExporter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		left := time.Duration(0)
+		inner := &metrictest.Exporter{
+			OnForceFlush: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+			OnShutdown: func(ctx context.Context) error {
+				deadline, _ := ctx.Deadline()
+				left = time.Until(deadline)
+				return nil
+			},
+		}
+		e, _ := start(t, inner)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		_ = e.Shutdown(ctx)
+		assert.Positive(t, left)
+	})
 }

@@ -121,11 +121,6 @@ func TestStatusKeepsTheLastErrors(t *testing.T) {
 	})
 }
 
-// panicky is an error whose text cannot be had.
-type panicky struct{ error }
-
-func (panicky) Error() string { panic("no text") }
-
 func TestStatusSurvivesAnErrorThatPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
@@ -207,4 +202,24 @@ func TestExportersHaveNamesOfTheirOwn(t *testing.T) {
 	assert.NotEqual(t, a.Status().Name, b.Status().Name)
 	assert.True(t, strings.HasPrefix(a.Status().Name, "github.com/asyncmetric/asyncmetric.Exporter/"))
 	require.NoError(t, errors.Join(a.Shutdown(t.Context()), b.Shutdown(t.Context())))
+}
+
+func TestOldestAgeIsThatOfWhatHasNotEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		inner := &metrictest.Exporter{OnExport: g.stuck}
+		e, _ := start(t, inner)
+		export(t, e, 1)
+		elapse(3 * time.Second)
+		export(t, e, 2)
+		elapse(4 * time.Second)
+		s := e.Stats()
+		assert.Equal(t, 7*time.Second, s.OldestAge)
+		assert.Equal(t, 2, s.QueuedCollections)
+		g.open <- struct{}{}
+		synctest.Wait()
+		assert.Equal(t, 4*time.Second, e.Stats().OldestAge)
+		close(g.open)
+		shutdown(t, e, inner)
+	})
 }

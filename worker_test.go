@@ -18,64 +18,6 @@ import (
 	"github.com/asyncmetric/asyncmetric/queue"
 )
 
-// observedQueue is a queue in memory whose Take a test can get in before.
-type observedQueue struct {
-	*queue.Memory
-	beforeTake func(ctx context.Context, waiting int) error
-}
-
-func newObservedQueue(t *testing.T, beforeTake func(context.Context, int) error) *observedQueue {
-	t.Helper()
-	m, err := queue.NewMemory(1000, queue.DropOldest)
-	require.NoError(t, err)
-	return &observedQueue{m, beforeTake}
-}
-
-func (q *observedQueue) Take(ctx context.Context, limit queue.Limit) (queue.Entry, error) {
-	s := q.Stats()
-	if err := q.beforeTake(ctx, s.Queued-s.InFlight); err != nil {
-		return nil, err
-	}
-	return q.Memory.Take(ctx, limit)
-}
-
-// A flush may begin when delivery has looked at the flushes and has not taken
-// the next collection yet; that one may even be accepted in between.
-func TestFlushDoesNotWaitForWhatIsTakenBehindIt(t *testing.T) {
-	for name, opts := range map[string][]asyncmetric.Option{
-		"alone":     nil,
-		"lingering": {asyncmetric.WithMerging(time.Hour)},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				var e *asyncmetric.Exporter
-				started := make(chan struct{})
-				flushed := make(chan error, 1)
-				once := false
-				q := newObservedQueue(t, func(context.Context, int) error {
-					<-started
-					if once {
-						return nil
-					}
-					once = true
-					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-					go func() { defer cancel(); flushed <- e.ForceFlush(ctx) }()
-					time.Sleep(time.Second) // it has begun, and waits for nothing
-					return e.Export(t.Context(), metrictest.Numbers(1, 1))
-				})
-				g := newGate()
-				inner := &metrictest.Exporter{OnExport: g.stuck}
-				e, _ = start(t, inner, append(opts, asyncmetric.WithQueue(q))...)
-				close(started)
-				assert.NoError(t, <-flushed)
-				assert.Equal(t, 1, inner.Count("ForceFlush"))
-				close(g.open)
-				shutdown(t, e, inner)
-			})
-		})
-	}
-}
-
 // Taking one more collection may wait for a disk or a network. What has been
 // taken must not wait with it for long, and not at all for a flush.
 func TestWhatIsInHandDoesNotWaitForTheNext(t *testing.T) {
@@ -94,56 +36,6 @@ func TestWhatIsInHandDoesNotWaitForTheNext(t *testing.T) {
 		assert.Equal(t, []int64{1}, metrictest.Values(inner.Delivered()))
 		_ = e.Shutdown(t.Context())
 		assert.Equal(t, 1, inner.Count("Shutdown"))
-	})
-}
-
-func TestWhoIsToldOfADropFindsItCounted(t *testing.T) {
-	inner := &metrictest.Exporter{OnExport: func(_ context.Context, rm *metricdata.ResourceMetrics) error {
-		return errors.New("refused")
-	}}
-	var e *asyncmetric.Exporter
-	var told []asyncmetric.Drop
-	started := make(chan struct{})
-	e, err := asyncmetric.New(inner, append((&record{}).options(), asyncmetric.WithMaxExportBatchSize(2),
-		asyncmetric.WithOnDrop(func(d asyncmetric.Drop) {
-			<-started
-			told = append(told, d)
-			assert.Equal(t, uint64(4), e.Stats().Dropped)
-			assert.Zero(t, e.Stats().Queued)
-		}))...)
-	require.NoError(t, err)
-	close(started)
-	require.NoError(t, e.Export(t.Context(), metrictest.Numbers(4, 1)))
-	_ = e.Shutdown(t.Context())
-	assert.Len(t, told, 2, "one for each batch, since each has an error of its own")
-}
-
-// A typed error of an exporter may panic when it is printed.
-func TestErrorsOfFlushAndShutdownCanBePrinted(t *testing.T) {
-	evil := func(context.Context) error { return panicky{errors.New("inside")} }
-	inner := &metrictest.Exporter{OnForceFlush: evil, OnShutdown: evil}
-	e, _ := start(t, inner)
-	flushErr, downErr := e.ForceFlush(t.Context()), e.Shutdown(t.Context())
-	assert.ErrorContains(t, flushErr, ": ForceFlush of the inner exporter: ")
-	assert.ErrorContains(t, downErr, ": Shutdown of the inner exporter: ")
-}
-
-func TestShutdownKeepsTimeForTheShutdownOfTheInnerExporter(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		left := time.Duration(0)
-		inner := &metrictest.Exporter{
-			OnForceFlush: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
-			OnShutdown: func(ctx context.Context) error {
-				deadline, _ := ctx.Deadline()
-				left = time.Until(deadline)
-				return nil
-			},
-		}
-		e, _ := start(t, inner)
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		defer cancel()
-		_ = e.Shutdown(ctx)
-		assert.Positive(t, left)
 	})
 }
 
@@ -185,13 +77,6 @@ func TestAFlushWithNothingToWaitForIsServedWhileTheQueueFails(t *testing.T) {
 	})
 }
 
-// giveUpOf shuts e down within d.
-func giveUpOf(e *asyncmetric.Exporter, d time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	defer cancel()
-	return e.Shutdown(ctx)
-}
-
 func TestShutdownDoesNotWaitForTheBackOffOfTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := true
@@ -211,60 +96,6 @@ func TestShutdownDoesNotWaitForTheBackOffOfTheQueue(t *testing.T) {
 		assert.Zero(t, time.Since(begin))
 		assert.Equal(t, uint64(1), e.Stats().Exported)
 	})
-}
-
-// panickyQueue panics in one of its methods, for a time.
-type panickyQueue struct {
-	*queue.Memory
-	in string
-}
-
-func (q *panickyQueue) act(method string) {
-	if q.in == method {
-		panic("queue")
-	}
-}
-
-func (q *panickyQueue) Put(ctx context.Context, rm *metricdata.ResourceMetrics) error {
-	q.act("Put")
-	return q.Memory.Put(ctx, rm)
-}
-
-func (q *panickyQueue) Take(ctx context.Context, l queue.Limit) (queue.Entry, error) {
-	q.act("Take")
-	entry, err := q.Memory.Take(ctx, l)
-	return panickyEntry{entry, q}, err
-}
-
-func (q *panickyQueue) Stats() queue.Stats {
-	q.act("Stats")
-	return q.Memory.Stats()
-}
-
-func (q *panickyQueue) Seal() {
-	q.Memory.Seal()
-	q.act("Seal")
-}
-
-func (q *panickyQueue) Close() error {
-	_ = q.Memory.Close()
-	q.act("Close")
-	return nil
-}
-
-type panickyEntry struct {
-	queue.Entry
-	queue *panickyQueue
-}
-
-func (e panickyEntry) Collection() *metricdata.ResourceMetrics {
-	e.queue.act("Collection")
-	return e.Entry.Collection()
-}
-
-func (e panickyEntry) Settle(o queue.Outcome) error {
-	e.queue.act("Settle")
-	return e.Entry.Settle(o)
 }
 
 func TestPanicsOfTheQueueAreReportedAndEndNothing(t *testing.T) {
@@ -355,4 +186,23 @@ func TestWhatDeliveryIsInterruptedInWaitsAgain(t *testing.T) {
 		assert.Equal(t, []int64{1, 2}, metrictest.Values(inner.Delivered()))
 		shutdown(t, e, inner)
 	})
+}
+
+func TestUnknownKindIsDeliveredWholeAndReportedOnce(t *testing.T) {
+	type future struct{ metricdata.Gauge[int64] }
+	inner := &metrictest.Exporter{}
+	e, r := start(t, inner, asyncmetric.WithMaxExportBatchSize(1))
+	rm := metrictest.Numbers(2, 1)
+	data := future{metricdata.Gauge[int64]{DataPoints: make([]metricdata.DataPoint[int64], 5)}}
+	rm.ScopeMetrics[0].Metrics = append(rm.ScopeMetrics[0].Metrics, metricdata.Metrics{Name: "tomorrow", Data: data})
+	require.NoError(t, e.Export(t.Context(), rm))
+	require.NoError(t, e.Export(t.Context(), rm))
+	shutdown(t, e, inner)
+
+	require.Len(t, inner.Delivered(), 6)
+	assert.Equal(t, data, inner.Delivered()[2].ScopeMetrics[0].Metrics[0].Data)
+	assert.Equal(t, uint64(6), e.Stats().Exported, "it counts as one point")
+	require.Len(t, r.errors(), 1)
+	assert.ErrorContains(t, r.errors()[0], `"tomorrow"`)
+	assert.ErrorContains(t, r.errors()[0], "asyncmetric_test.future")
 }

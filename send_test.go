@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,77 +19,126 @@ import (
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
 )
 
-// failing returns an OnExport that fails with the errors, one after the other,
-// and notes when it was called.
-func failing(at *[]time.Duration, errs ...error) func(context.Context, *metricdata.ResourceMetrics) error {
-	begin := time.Now()
-	return func(context.Context, *metricdata.ResourceMetrics) error {
-		*at = append(*at, time.Since(begin))
-		if n := len(*at); n <= len(errs) {
-			return errs[n-1]
-		}
-		return nil
-	}
+func ageOnly(points int) map[asyncmetric.DropReason]int {
+	return map[asyncmetric.DropReason]int{asyncmetric.ReasonAge: points}
 }
 
-func TestRetryBacksOffExactly(t *testing.T) {
+func TestWhatIsTooOldIsDroppedWhenItsTurnComes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var at []time.Duration
-		inner := &metrictest.Exporter{
-			OnExport: failing(&at, errTransient, errTransient, errTransient, errTransient),
-		}
-		e, r := start(t, inner, fixed)
-		export(t, e, 1, 2)
-		elapse(time.Hour)
-		s := time.Second
-		assert.Equal(t, []time.Duration{0, 1 * s, 3 * s, 7 * s, 11 * s, 11 * s}, at, "1 s, 2 s, 4 s, then the maximum")
-		assert.Equal(t, []int64{1, 1, 1, 1, 1, 2}, metrictest.Values(inner.Attempts()), "the order holds")
-		assert.Equal(t, uint64(4), e.Stats().Retries)
-		require.Len(t, r.errors(), 2, "the begin of the outage and its end")
-		assert.ErrorIs(t, r.errors()[0], errTransient)
-		shutdown(t, e, inner)
+		g := newGate()
+		inner := &metrictest.Exporter{OnExport: g.stuck}
+		e, r := start(t, inner, asyncmetric.WithMaxAge(time.Minute))
+		export(t, e, 1)
+		elapse(0)
+		export(t, e, 2, 3)
+		elapse(10 * time.Second)
+		export(t, e, 4)
+		elapse(50*time.Second + 1)
+		close(g.open)
+		synctest.Wait()
+		assert.Equal(t, []int64{1, 4}, metrictest.Values(inner.Delivered()), "of what came a minute ago nothing; what was under way ends as it does")
+		assert.Equal(t, ageOnly(2), r.dropped())
+		require.Len(t, r.errors(), 1, "there may be many, so they are not reported one by one")
+		assert.ErrorContains(t, r.errors()[0], "1 data point dropped (age) by exporter "+e.Status().Name+": accepted longer ago than WithMaxAge allows: 1m0s")
+		require.NoError(t, e.Shutdown(t.Context()))
+		require.Len(t, r.errors(), 2)
+		assert.ErrorContains(t, r.errors()[1], "1 data point dropped (age)", "the rest at Shutdown")
+		assertSettled(t, e.Stats())
 	})
 }
 
-func TestDefaultRetryVariesItsDelays(t *testing.T) {
+func TestWhatIsExactlyAsOldAsAllowedIsDelivered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var at []time.Duration
 		inner := &metrictest.Exporter{OnExport: failing(&at, errTransient)}
-		e, _ := start(t, inner)
+		e, _ := start(t, inner, fixed, asyncmetric.WithMaxAge(time.Second))
 		export(t, e, 1)
 		elapse(time.Hour)
-		require.Len(t, at, 2)
-		assert.InDelta(t, time.Second, at[1], float64(time.Second)/2)
+		assert.Equal(t, []int64{1}, metrictest.Values(inner.Delivered()))
 		shutdown(t, e, inner)
 	})
 }
 
-// hint is an error that asks for a delay.
-type hint struct{ after time.Duration }
-
-func (h hint) Error() string { return fmt.Sprintf("not before %v", h.after) }
-
-func TestServerDelayIsHonouredUpToMaxInterval(t *testing.T) {
+func TestAgeIsCheckedBeforeEachRetry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var at []time.Duration
-		inner := &metrictest.Exporter{
-			OnExport: failing(&at, hint{3 * time.Second}, hint{time.Hour}, hint{time.Millisecond}),
+		inner := &metrictest.Exporter{OnExport: failing(&at, errTransient, errTransient, errTransient)}
+		e, r := start(t, inner, fixed, asyncmetric.WithMaxAge(5*time.Second), asyncmetric.WithMaxExportBatchSize(2))
+		require.NoError(t, e.Export(t.Context(), metrictest.Numbers(6, 1)))
+		elapse(6 * time.Second)
+		export(t, e, 2)
+		flushErr := make(chan error, 1)
+		elapse(500 * time.Millisecond)
+		go func() { flushErr <- e.ForceFlush(t.Context()) }()
+		synctest.Wait()
+		s := time.Second
+		assert.Equal(t, []time.Duration{0, 1 * s, 3 * s, 6500 * time.Millisecond}, at, "the fourth is of the next collection")
+		assert.Equal(t, ageOnly(6), r.dropped(), "the batches behind the failed one are as old")
+		assert.Len(t, r.drops, 1, "one drop for one collection")
+		elapse(time.Second)
+		assert.ErrorIs(t, <-flushErr, errTransient, "how the last attempt failed is part of the error")
+		assert.Equal(t, []int64{2}, metrictest.Values(inner.Delivered()))
+		shutdown(t, e, inner)
+	})
+}
+
+func TestAgeOfJoinedCollectionsIsThatOfTheNewest(t *testing.T) {
+	for later, delivered := range map[time.Duration][]int64{
+		0: {0, 1 + 2 + 3},
+		1: {0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			inner := &metrictest.Exporter{}
+			e, g := held(t, inner, asyncmetric.WithMaxAge(time.Minute), asyncmetric.WithMaxQueueSize(1))
+			for v := range int64(3) {
+				elapse(15 * time.Second)
+				export(t, e, 1+v)
+			}
+			elapse(time.Minute + later)
+			close(g.open)
+			synctest.Wait()
+			assert.Equal(t, delivered, metrictest.Values(inner.Delivered()))
+			assert.Equal(t, uint64(2), e.Stats().Coalesced)
+			shutdown(t, e, inner)
+		})
+	}
+}
+
+func TestOfMergedCollectionsTheOldOnesAreDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &metrictest.Exporter{}
+		failures := 0
+		inner.OnExport = func(context.Context, *metricdata.ResourceMetrics) error {
+			if failures++; failures <= 2 {
+				return errTransient
+			}
+			return nil
 		}
-		e, _ := start(t, inner, asyncmetric.WithRetry(asyncmetric.Retry{
-			MaxInterval: 10 * time.Second,
-			Multiplier:  1,
-			Jitter:      -1,
-			Classify: func(err error) asyncmetric.Verdict {
-				var h hint
-				if errors.As(err, &h) {
-					return asyncmetric.Verdict{Action: asyncmetric.ActionRetry, After: h.after}
-				}
-				return asyncmetric.Verdict{}
-			},
-		}))
-		export(t, e, 1)
+		e, g := held(t, inner, fixed, asyncmetric.WithMerging(0), asyncmetric.WithMaxAge(10*time.Second))
+		for v := range int64(4) {
+			elapse(4 * time.Second) // at 4, 8, 12, 16 s
+			require.NoError(t, e.Export(t.Context(), metrictest.Numbers(2, 1+v)))
+		}
+		close(g.open)
 		elapse(time.Hour)
-		assert.Equal(t, []time.Duration{0, 3 * time.Second, 13 * time.Second, 14 * time.Second}, at)
+		// Attempts at 16, 17 and 19 s.
+		assert.Equal(t, [][]int64{{0}, {2, 3, 4}, {2, 3, 4}, {3, 4}}, batches(inner.Attempts()))
+		assert.Equal(t, uint64(1+4), e.Stats().Exported)
+		assert.Equal(t, uint64(4), e.Stats().Dropped)
+		shutdown(t, e, inner)
+	})
+}
+
+func TestEverythingMergedMayBeTooOld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &metrictest.Exporter{}
+		e, g := held(t, inner, asyncmetric.WithMerging(0), asyncmetric.WithMaxAge(10*time.Second))
+		export(t, e, 1, 2, 3)
+		elapse(time.Minute)
+		close(g.open)
+		synctest.Wait()
+		assert.Equal(t, [][]int64{{0}}, batches(inner.Attempts()))
+		assert.Equal(t, uint64(3), e.Stats().Dropped)
 		shutdown(t, e, inner)
 	})
 }
@@ -108,33 +158,6 @@ func TestPermanentErrorDropsOnlyItsBatch(t *testing.T) {
 	require.Len(t, r.errors(), 1)
 	assert.ErrorIs(t, r.errors()[0], errPermanent)
 	shutdown(t, e, inner)
-}
-
-func TestWithoutRetryTriesOnce(t *testing.T) {
-	inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
-		return errTransient
-	}}
-	e, r := start(t, inner, asyncmetric.WithoutRetry())
-	export(t, e, 1)
-	_ = e.ForceFlush(t.Context())
-	assert.Len(t, inner.Attempts(), 1)
-	assert.Equal(t, map[asyncmetric.DropReason]int{asyncmetric.ReasonPermanent: 1}, r.dropped())
-	shutdown(t, e, inner)
-}
-
-func TestMaxElapsedTimeEndsRetries(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var at []time.Duration
-		inner := &metrictest.Exporter{OnExport: failing(&at, errTransient, errTransient, errTransient)}
-		e, r := start(t, inner, asyncmetric.WithRetry(asyncmetric.Retry{Multiplier: 2, Jitter: -1, MaxElapsedTime: 5 * time.Second}))
-		export(t, e, 1, 2)
-		elapse(time.Hour)
-		s := time.Second
-		assert.Equal(t, []time.Duration{0, 1 * s, 3 * s, 3 * s}, at, "the fourth attempt would come after 7 s")
-		assert.Equal(t, map[asyncmetric.DropReason]int{asyncmetric.ReasonElapsed: 1}, r.dropped())
-		assert.Equal(t, []int64{2}, metrictest.Values(inner.Delivered()))
-		shutdown(t, e, inner)
-	})
 }
 
 func TestAttemptHasADeadline(t *testing.T) {
@@ -206,15 +229,6 @@ func TestOnlyTheFailedBatchIsRepeated(t *testing.T) {
 	})
 }
 
-// PartialSuccess looks like the error that the OTLP exporters keep in an internal
-// package.
-type PartialSuccess struct {
-	ErrorMessage  string
-	RejectedItems int64
-}
-
-func (PartialSuccess) Error() string { return "OTLP partial success" }
-
 func TestPartialSuccessIsNeverRepeated(t *testing.T) {
 	for _, test := range []struct {
 		rejected          int64
@@ -255,12 +269,6 @@ func TestPanicIsThatBatchsError(t *testing.T) {
 	shutdown(t, e, inner)
 }
 
-// hostile is an error whose methods panic, as those of a nil pointer do.
-type hostile struct{ err error }
-
-func (h *hostile) Error() string { return h.err.Error() }
-func (h *hostile) Unwrap() error { return h.err }
-
 func TestErrorWhoseMethodsPanicIsThatBatchsError(t *testing.T) {
 	inner := &metrictest.Exporter{OnExport: func(_ context.Context, rm *metricdata.ResourceMetrics) error {
 		if metrictest.Value(rm) == 1 {
@@ -275,32 +283,6 @@ func TestErrorWhoseMethodsPanicIsThatBatchsError(t *testing.T) {
 	assert.Equal(t, []int64{2}, metrictest.Values(inner.Delivered()))
 	require.Len(t, r.errors(), 1)
 	assert.ErrorIs(t, r.errors()[0], asyncmetric.ErrPanic)
-}
-
-// mutate does to a collection what an inner exporter might.
-func mutate(rm *metricdata.ResourceMetrics) {
-	for i := range rm.ScopeMetrics {
-		for j := range rm.ScopeMetrics[i].Metrics {
-			m := &rm.ScopeMetrics[i].Metrics[j]
-			if data, ok := m.Data.(metricdata.Histogram[float64]); ok {
-				for k := range data.DataPoints {
-					clear(data.DataPoints[k].Bounds)
-					clear(data.DataPoints[k].BucketCounts)
-				}
-				clear(data.DataPoints)
-			}
-			if data, ok := m.Data.(metricdata.Sum[int64]); ok {
-				for k := range data.DataPoints {
-					clear(data.DataPoints[k].Exemplars)
-				}
-				_ = append(data.DataPoints, metricdata.DataPoint[int64]{Value: -1})
-				clear(data.DataPoints)
-			}
-			*m = metricdata.Metrics{}
-		}
-		rm.ScopeMetrics[i].Metrics = nil
-	}
-	rm.ScopeMetrics = rm.ScopeMetrics[:1]
 }
 
 func TestMutationReachesNoOtherAttempt(t *testing.T) {
@@ -333,4 +315,56 @@ func TestMutationReachesNoOtherAttempt(t *testing.T) {
 		}
 		shutdown(t, e, inner)
 	})
+}
+
+func TestARejectedErrorIsAPartialSuccessOfAnyExporter(t *testing.T) {
+	for rejected, dropped := range map[int]uint64{-1: 0, 0: 0, 2: 2, 9: 5} {
+		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
+			return fmt.Errorf("upload: %w", &asyncmetric.RejectedError{Points: rejected, Err: errPermanent})
+		}}
+		e, r := start(t, inner)
+		require.NoError(t, e.Export(t.Context(), metrictest.Numbers(5, 1)))
+		err := e.ForceFlush(t.Context())
+		assert.Equal(t, dropped, e.Stats().Dropped)
+		assert.Equal(t, 5-dropped, e.Stats().Exported)
+		assert.Equal(t, dropped > 0, err != nil, "%v", err)
+		require.Len(t, r.errors(), 1)
+		assert.ErrorIs(t, r.errors()[0], errPermanent)
+		shutdown(t, e, inner)
+	}
+}
+
+// endless wraps itself, by one method or the other.
+type (
+	endless     struct{}
+	endlessTree struct{}
+)
+
+func (endless) Error() string { return "endless" }
+
+func (e endless) Unwrap() error { return e }
+
+func (endlessTree) Error() string { return "endless" }
+
+func (e endlessTree) Unwrap() []error { return []error{e, e} }
+
+func TestErrorsThatWrapThemselvesAreErrorsLikeOthers(t *testing.T) {
+	for _, endless := range []error{endless{}, endlessTree{}, fmt.Errorf("x: %w", endless{}), errors.Join(io.EOF, endless{})} {
+		synctest.Test(t, func(t *testing.T) {
+			fails := func(context.Context) error { return endless }
+			inner := &metrictest.Exporter{OnForceFlush: fails, OnShutdown: fails, OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
+				return endless
+			}}
+			e, r := start(t, inner, asyncmetric.WithMeterProvider(newMeters()))
+			export(t, e, 1)
+			elapse(time.Second)
+			for _, err := range []error{e.ForceFlush(t.Context()), e.Shutdown(t.Context())} {
+				assert.ErrorContains(t, err, "endless")
+				assert.NotErrorIs(t, err, io.ErrUnexpectedEOF, "the search ends")
+			}
+			assert.Equal(t, uint64(1), e.Stats().Dropped)
+			assert.NotEmpty(t, r.errors())
+		})
+		_ = asyncmetric.DefaultClassify(endless)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,7 +36,7 @@ func failing(at *[]time.Duration, errs ...error) func(context.Context, *metricda
 	}
 }
 
-// slow returns an OnExport that takes so long.
+// slow returns an OnExport that takes the time d.
 func slow(d time.Duration) func(context.Context, *metricdata.ResourceMetrics) error {
 	return func(context.Context, *metricdata.ResourceMetrics) error {
 		time.Sleep(d)
@@ -234,7 +235,7 @@ func (d durable) Close() error {
 // keeping is a queue that says it keeps what it has for the next process.
 func keeping(t *testing.T) durable { return durable{newQueue(t)} }
 
-// handing is a queue that hands over to others at once.
+// handing is a queue that delivers at once what it gets.
 type handing struct{ durable }
 
 func (h handing) Put(ctx context.Context, rm *metricdata.ResourceMetrics) error {
@@ -264,7 +265,7 @@ func (c closing) Close() error {
 	return c.Queue.Close()
 }
 
-// observedQueue is a queue in memory whose Take a test can get in before.
+// observedQueue is a queue in memory that calls beforeTake before each Take.
 type observedQueue struct {
 	*queue.Memory
 	beforeTake func(ctx context.Context, waiting int) error
@@ -285,14 +286,23 @@ func newObservedQueue(t *testing.T, beforeTake func(context.Context, int) error)
 	return &observedQueue{m, beforeTake}
 }
 
-// panickyQueue panics in one of its methods, for a time.
+// panickyQueue is a queue in memory that panics in one of its methods.
 type panickyQueue struct {
 	*queue.Memory
-	in string
+	in atomic.Value // the name of the method
+}
+
+func newPanickyQueue(t *testing.T, method string) *panickyQueue {
+	t.Helper()
+	m, err := queue.NewMemory(1000, queue.DropOldest)
+	require.NoError(t, err)
+	q := &panickyQueue{Memory: m}
+	q.in.Store(method)
+	return q
 }
 
 func (q *panickyQueue) act(method string) {
-	if q.in == method {
+	if q.in.Load() == method {
 		panic("queue")
 	}
 }
@@ -400,7 +410,7 @@ func newMeters(opts ...metric.Option) meters {
 	return meters{metric.NewMeterProvider(append(opts, metric.WithReader(reader))...), reader}
 }
 
-// sumOf adds up the values whose names begin and end so.
+// sumOf adds up the values whose names have the prefix and the suffix.
 func (v values) sumOf(prefix, suffix string) (sum float64) {
 	for name, value := range v {
 		if strings.HasPrefix(name, prefix) && strings.HasSuffix(name, suffix) {

@@ -88,7 +88,7 @@ func TestFlushCutsTheBackOffOfABatchThatWasUnderWay(t *testing.T) {
 }
 
 // One that has ended must not make a later batch skip its back-off.
-func TestFlushHurriesOnlyWhatItWaitsFor(t *testing.T) {
+func TestFlushCutsNoBackOffOfALaterCollection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var at []time.Duration
 		inner := &metrictest.Exporter{OnExport: failing(&at, errTransient)}
@@ -392,7 +392,7 @@ func TestDrainTimeoutBoundsFlushAndShutdownWhateverTheirContext(t *testing.T) {
 	})
 }
 
-// A flush may begin when delivery has looked at the flushes and has not taken
+// A flush may begin when the worker has looked at the flushes and has not taken
 // the next collection yet; that one may even be accepted in between.
 func TestFlushDoesNotWaitForWhatIsTakenBehindIt(t *testing.T) {
 	for name, opts := range map[string][]asyncmetric.Option{

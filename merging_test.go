@@ -125,7 +125,7 @@ func lingering(t *testing.T, want [][]int64, act func(*testing.T, *asyncmetric.E
 	})
 }
 
-func TestNothingLingersLongerThanItIsOfUse(t *testing.T) {
+func TestALingerEndsEarlyFor(t *testing.T) {
 	t.Run("a flush", func(t *testing.T) {
 		lingering(t, [][]int64{{1, 2, 3}}, func(t *testing.T, e *asyncmetric.Exporter) {
 			require.NoError(t, e.ForceFlush(t.Context()))
@@ -221,7 +221,7 @@ func TestMergedCollectionsEndTogether(t *testing.T) {
 	}
 }
 
-func TestWhatIsMergedIsOneBatchInFlight(t *testing.T) {
+func TestMergedCollectionsInFlightAreOneBatch(t *testing.T) {
 	g := newGate()
 	inner := &metrictest.Exporter{OnExport: g.stuck}
 	e, _ := start(t, inner, asyncmetric.WithMerging(0), asyncmetric.WithMaxExportBatchSize(10))

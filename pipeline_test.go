@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,7 +37,8 @@ func TestOutageOfAnyLengthLosesNoTotals(t *testing.T) {
 		if metrictest.Long() && !isRace() {
 			collections = 100_000
 		}
-		down := true
+		var down atomic.Bool
+		down.Store(true)
 		inner := &metrictest.Exporter{OnTemporality: deltas}
 		exporter := sparing{inner, &down}
 		r := &record{}
@@ -71,7 +73,7 @@ func TestOutageOfAnyLengthLosesNoTotals(t *testing.T) {
 		}
 		assert.LessOrEqual(t, slices.Max(heap), heap[0]+heap[0]/4, "%v", heap)
 
-		down = false
+		down.Store(false)
 		require.NoError(t, provider.Shutdown(t.Context()))
 		counted, recorded := totals(inner.Delivered())
 		assert.Equal(t, int64(collections*series), counted)
@@ -86,11 +88,11 @@ func TestOutageOfAnyLengthLosesNoTotals(t *testing.T) {
 // nothing of what it gets: the test is about memory.
 type sparing struct {
 	*metrictest.Exporter
-	down *bool
+	down *atomic.Bool
 }
 
 func (s sparing) Export(ctx context.Context, rm *metricdata.ResourceMetrics) error {
-	if *s.down {
+	if s.down.Load() {
 		return errTransient
 	}
 	return s.Exporter.Export(ctx, rm)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -142,7 +143,7 @@ func TestFlushAndShutdownReachEveryReplicaOnceInParallel(t *testing.T) {
 	})
 }
 
-func TestFlushHurriesEveryReplica(t *testing.T) {
+func TestFlushCutsTheBackOffOfEveryReplica(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner, opt := replicas(3)
 		at := make([][]time.Duration, len(inner))
@@ -271,7 +272,7 @@ func (*sizeless) ForceFlush(context.Context) error { return nil }
 
 func (*sizeless) Shutdown(context.Context) error { return nil }
 
-func TestReplicasWithoutSizeAreNotTakenForOne(t *testing.T) {
+func TestReplicasOfATypeWithoutSizeAreDifferent(t *testing.T) {
 	e, err := asyncmetric.New(&sizeless{}, asyncmetric.WithReplicas(&sizeless{}))
 	require.NoError(t, err)
 	require.NoError(t, e.Shutdown(t.Context()))
@@ -362,10 +363,10 @@ func TestCollectionsOfOneBatchDoNotDependOnTheFirstExporter(t *testing.T) {
 func TestABatchGoesFromExporterToExporterUntilOneWorks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner, opt := replicas(3)
-		works := -1
+		var works atomic.Int64
 		for i, exporter := range inner {
 			exporter.OnExport = func(context.Context, *metricdata.ResourceMetrics) error {
-				if i == works {
+				if int64(i) == works.Load() {
 					return nil
 				}
 				return errTransient
@@ -373,10 +374,10 @@ func TestABatchGoesFromExporterToExporterUntilOneWorks(t *testing.T) {
 		}
 		e, _ := start(t, inner[0], opt)
 		for i := range inner {
-			works = -1
+			works.Store(-1)
 			export(t, e, int64(i))
-			elapse(time.Hour) // everything is away
-			works = i         // and then only one of them comes back
+			elapse(time.Hour)     // everything is away
+			works.Store(int64(i)) // and then only one of them comes back
 			elapse(15 * time.Minute)
 			assert.Equal(t, uint64(i+1), e.Stats().Exported, "%+v", e.Stats())
 		}

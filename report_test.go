@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,7 +48,7 @@ func TestDropsOfOneReasonAreReportedAtMostEveryTenSecondsWithTheirSum(t *testing
 	})
 }
 
-func TestDropsThatAreNotFollowedByOthersAreReportedAllTheSame(t *testing.T) {
+func TestTheLastDropsOfASeriesAreReportedToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate()
 		inner := &metrictest.Exporter{OnExport: g.export}
@@ -105,9 +106,10 @@ func TestReasonsAreReportedApart(t *testing.T) {
 
 func TestAnOutageIsReportedWhenItBeginsAtGrowingIntervalsAndWhenItIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		down := true
+		var down atomic.Bool
+		down.Store(true)
 		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
-			if down {
+			if down.Load() {
 				return errTransient
 			}
 			return nil
@@ -131,7 +133,7 @@ func TestAnOutageIsReportedWhenItBeginsAtGrowingIntervalsAndWhenItIsOver(t *test
 		assert.Equal(t, "asyncmetric: exporter x: exports have failed for 2h0m0s: 101 data points wait, 0 data points are lost, "+
 			"resolution is being lost: 19 data points became part of others: "+errTransient.Error(), texts[4])
 
-		down = false
+		down.Store(false)
 		elapse(time.Minute)
 		texts = r.texts()[6:]
 		assert.Equal(t, []string{"asyncmetric: exporter x: exports succeed again after " +
@@ -152,7 +154,7 @@ func overDuration(r *record) string {
 	return outage.Duration.Round(time.Millisecond).String()
 }
 
-func TestAnOutageErrorTellsItsState(t *testing.T) {
+func TestAnOutageErrorSaysWhetherTheOutageIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var at []time.Duration
 		inner := &metrictest.Exporter{OnExport: failing(&at, errTransient)}
@@ -175,9 +177,10 @@ func TestAnOutageErrorTellsItsState(t *testing.T) {
 
 func TestAnOutageIsOverWhenWhatWaitedIsDelivered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		down := true
+		var down atomic.Bool
+		down.Store(true)
 		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
-			if down {
+			if down.Load() {
 				return errTransient
 			}
 			time.Sleep(time.Second)
@@ -189,7 +192,7 @@ func TestAnOutageIsOverWhenWhatWaitedIsDelivered(t *testing.T) {
 		}
 		elapse(30 * time.Second)
 		require.Len(t, r.errors(), 1)
-		down = false
+		down.Store(false)
 		elapse(9 * time.Second)
 		assert.Len(t, r.errors(), 1, "some of it still waits")
 		export(t, e, 10) // is not part of it
@@ -336,7 +339,7 @@ func (panickyHistogram) Record(context.Context, float64, ...apimetric.RecordOpti
 	panic("instrument")
 }
 
-func TestWhoIsToldOfADropFindsItCounted(t *testing.T) {
+func TestTheHookFindsADropCounted(t *testing.T) {
 	inner := &metrictest.Exporter{OnExport: func(_ context.Context, rm *metricdata.ResourceMetrics) error {
 		return errors.New("refused")
 	}}

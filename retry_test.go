@@ -22,7 +22,7 @@ import (
 )
 
 // The types below have the shape of gRPC's, which this module does not import;
-// internal/integration checks the real ones.
+// internal/test/integration checks the real ones.
 type (
 	code       uint32
 	delayProto time.Duration
@@ -64,7 +64,7 @@ func TestDefaultClassify(t *testing.T) {
 		{"nil", nil, false, 0},
 		{"any other error", errors.New("bad request"), false, 0},
 		{"a panic", fmt.Errorf("%w: oops", asyncmetric.ErrPanic), false, 0},
-		{"cancelled, but not by delivery", context.Canceled, false, 0},
+		{"cancelled, but not by the exporter", context.Canceled, false, 0},
 		{"deadline", fmt.Errorf("export: %w", context.DeadlineExceeded), true, 0},
 		{"refused", &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, true, 0},
 		{"refused, bare", fmt.Errorf("dial: %w", syscall.ECONNREFUSED), true, 0},

@@ -104,7 +104,7 @@ func TestAgeOfJoinedCollectionsIsThatOfTheNewest(t *testing.T) {
 	}
 }
 
-func TestOfMergedCollectionsTheOldOnesAreDropped(t *testing.T) {
+func TestMergedCollectionsThatAreTooOldAreDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner := &metrictest.Exporter{}
 		failures := 0
@@ -129,7 +129,7 @@ func TestOfMergedCollectionsTheOldOnesAreDropped(t *testing.T) {
 	})
 }
 
-func TestEverythingMergedMayBeTooOld(t *testing.T) {
+func TestABatchOfMergedCollectionsThatAreAllTooOldIsNotSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner := &metrictest.Exporter{}
 		e, g := held(t, inner, asyncmetric.WithMerging(0), asyncmetric.WithMaxAge(10*time.Second))
@@ -206,7 +206,7 @@ func TestZeroBatchSizeNeverSplits(t *testing.T) {
 	assert.Len(t, inner.Delivered(), 1)
 }
 
-func TestCollectionsAreNeverPutTogether(t *testing.T) {
+func TestCollectionsAreNotMergedByDefault(t *testing.T) {
 	inner := &metrictest.Exporter{}
 	e, _ := start(t, inner)
 	export(t, e, 1, 2, 3)
@@ -251,7 +251,7 @@ func TestPartialSuccessIsNeverRepeated(t *testing.T) {
 	}
 }
 
-func TestPanicIsThatBatchsError(t *testing.T) {
+func TestAPanicOfTheInnerExporterDropsOnlyItsBatch(t *testing.T) {
 	inner := &metrictest.Exporter{OnExport: func(_ context.Context, rm *metricdata.ResourceMetrics) error {
 		if metrictest.Value(rm) == 1 {
 			panic("out of order")
@@ -269,7 +269,7 @@ func TestPanicIsThatBatchsError(t *testing.T) {
 	shutdown(t, e, inner)
 }
 
-func TestErrorWhoseMethodsPanicIsThatBatchsError(t *testing.T) {
+func TestAnErrorWhoseMethodsPanicDropsOnlyItsBatch(t *testing.T) {
 	inner := &metrictest.Exporter{OnExport: func(_ context.Context, rm *metricdata.ResourceMetrics) error {
 		if metrictest.Value(rm) == 1 {
 			var h *hostile

@@ -149,7 +149,7 @@ func TestShutdownReturnsWithinItsContextWhenTheInnerExporterIsStuck(t *testing.T
 		assert.Equal(t, map[asyncmetric.DropReason]int{asyncmetric.ReasonShutdown: 2}, r.dropped())
 		s := e.Stats()
 		assertConserved(t, s)
-		assert.Equal(t, 1, s.InFlight, "nobody knows yet how it ends")
+		assert.Equal(t, 1, s.InFlight, "its attempt has not ended")
 		assert.Zero(t, inner.Count("Shutdown"), "no two calls at once")
 
 		close(g.open)
@@ -375,7 +375,7 @@ func TestShutdownSaysWhatADurableQueueKeeps(t *testing.T) {
 	})
 }
 
-func TestShutdownOfAQueueThatHandsOverLeavesNothing(t *testing.T) {
+func TestShutdownOfAQueueThatDeliversItselfLeavesNothing(t *testing.T) {
 	inner := &metrictest.Exporter{}
 	e, _ := start(t, inner, asyncmetric.WithQueue(handing{keeping(t)}))
 	export(t, e, 1, 2)
@@ -386,7 +386,7 @@ func TestShutdownOfAQueueThatHandsOverLeavesNothing(t *testing.T) {
 }
 
 func TestShutdownCountsWhatIsUndeliveredAtOneInstant(t *testing.T) {
-	for range 50 { // the race is for whoever counts while the last batch ends
+	for range 50 { // the last batch may end while Shutdown counts
 		synctest.Test(t, func(t *testing.T) {
 			g := newGate()
 			inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {

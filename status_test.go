@@ -61,7 +61,7 @@ func TestStatusFollowsTheLifeOfAnExporter(t *testing.T) {
 	})
 }
 
-func TestStatusOfADeliveryUnderWay(t *testing.T) {
+func TestStatusIsDeliveringDuringAnAttempt(t *testing.T) {
 	g := newGate()
 	inner := &metrictest.Exporter{OnExport: g.stuck}
 	e, _ := start(t, inner)

@@ -141,7 +141,7 @@ func TestTelemetryLacksOnlyTheInstrumentThatAViewForbids(t *testing.T) {
 	})
 }
 
-func TestTelemetryMayFailAltogether(t *testing.T) {
+func TestTelemetryWithoutAnyInstrument(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, inner, errs := exerciseWith(t, faulty{noop.NewMeterProvider(), func(string) bool { return true }})
 		require.NotEmpty(t, errs)
@@ -151,7 +151,7 @@ func TestTelemetryMayFailAltogether(t *testing.T) {
 	})
 }
 
-func TestTelemetryMayGoNowhere(t *testing.T) {
+func TestTelemetryOfAProviderThatDoesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, inner, errs := exerciseWith(t, noop.NewMeterProvider())
 		assert.Len(t, errs, 3, "of the batches")

@@ -15,12 +15,11 @@ import (
 
 	"github.com/asyncmetric/asyncmetric"
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
-	"github.com/asyncmetric/asyncmetric/queue"
 )
 
 // Taking one more collection may wait for a disk or a network. What has been
 // taken must not wait with it for long, and not at all for a flush.
-func TestWhatIsInHandDoesNotWaitForTheNext(t *testing.T) {
+func TestEntriesInFlightDoNotWaitForASlowQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newObservedQueue(t, func(ctx context.Context, waiting int) error {
 			if waiting > 0 {
@@ -39,12 +38,14 @@ func TestWhatIsInHandDoesNotWaitForTheNext(t *testing.T) {
 	})
 }
 
-func TestAFailingTakeIsRepeatedAfterABackOffSignalsOrNot(t *testing.T) {
+func TestAFailingTakeIsRepeatedAfterABackOffWhateverTheQueueSignals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		broken, tried := true, 0
+		var broken atomic.Bool
+		broken.Store(true)
+		var tried atomic.Int64
 		q := newObservedQueue(t, func(context.Context, int) error {
-			tried++
-			if broken {
+			tried.Add(1)
+			if broken.Load() {
 				return errors.New("the disk is broken")
 			}
 			return nil
@@ -55,10 +56,10 @@ func TestAFailingTakeIsRepeatedAfterABackOffSignalsOrNot(t *testing.T) {
 			export(t, e, 1) // each of them signals
 			elapse(100 * time.Millisecond)
 		}
-		assert.LessOrEqual(t, tried, 1+1+1+15, "after 1 s, 2 s, 4 s, and each 4 s from then on")
+		assert.LessOrEqual(t, tried.Load(), int64(1+1+1+15), "after 1 s, 2 s, 4 s, and each 4 s from then on")
 		require.NotEmpty(t, r.errors())
 		assert.ErrorContains(t, r.errors()[0], "taking from the queue: the disk is broken")
-		broken = false
+		broken.Store(false)
 		elapse(4 * time.Second)
 		assert.Equal(t, uint64(600), e.Stats().Exported)
 		shutdown(t, e, inner)
@@ -79,9 +80,10 @@ func TestAFlushWithNothingToWaitForIsServedWhileTheQueueFails(t *testing.T) {
 
 func TestShutdownDoesNotWaitForTheBackOffOfTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		broken := true
+		var broken atomic.Bool
+		broken.Store(true)
 		q := newObservedQueue(t, func(context.Context, int) error {
-			if broken {
+			if broken.Load() {
 				return errors.New("the disk is broken")
 			}
 			return nil
@@ -90,7 +92,7 @@ func TestShutdownDoesNotWaitForTheBackOffOfTheQueue(t *testing.T) {
 		e, _ := start(t, inner, asyncmetric.WithQueue(q), asyncmetric.WithRetry(asyncmetric.Retry{InitialInterval: time.Hour}))
 		export(t, e, 1)
 		elapse(time.Second)
-		broken = false
+		broken.Store(false)
 		begin := time.Now()
 		shutdown(t, e, inner)
 		assert.Zero(t, time.Since(begin))
@@ -102,12 +104,10 @@ func TestPanicsOfTheQueueAreReportedAndEndNothing(t *testing.T) {
 	for _, method := range []string{"Put", "Take", "Stats", "Collection", "Settle", "Seal", "Close"} {
 		t.Run(method, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				m, err := queue.NewMemory(1000, queue.DropOldest)
-				require.NoError(t, err)
-				q := &panickyQueue{Memory: m, in: method}
+				q := newPanickyQueue(t, method)
 				inner := &metrictest.Exporter{}
 				e, r := start(t, inner, asyncmetric.WithQueue(q))
-				err = e.Export(t.Context(), metrictest.Numbers(1, 1))
+				err := e.Export(t.Context(), metrictest.Numbers(1, 1))
 				if method == "Put" {
 					assert.ErrorIs(t, err, asyncmetric.ErrPanic)
 					assert.Equal(t, uint64(1), e.Stats().Refused)
@@ -115,11 +115,11 @@ func TestPanicsOfTheQueueAreReportedAndEndNothing(t *testing.T) {
 				elapse(10 * time.Second)
 				_, _ = e.Stats(), e.Status()
 				if method != "Seal" && method != "Close" {
-					q.in = ""
+					q.in.Store("")
 					elapse(time.Minute)
 					export(t, e, 2)
 					elapse(time.Minute)
-					assert.Contains(t, metrictest.Values(inner.Delivered()), int64(2), "delivery goes on")
+					assert.Contains(t, metrictest.Values(inner.Delivered()), int64(2), "the worker goes on")
 					assert.Zero(t, e.Stats().Queued)
 				}
 				err = e.Shutdown(t.Context())
@@ -170,18 +170,16 @@ func TestGoexitOfAnInnerExporterEndsOnlyItsBatch(t *testing.T) {
 	}
 }
 
-func TestWhatDeliveryIsInterruptedInWaitsAgain(t *testing.T) {
+func TestEntriesInFlightWaitAgainAfterAPanicOfTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, err := queue.NewMemory(1000, queue.DropOldest)
-		require.NoError(t, err)
-		q := &panickyQueue{Memory: m, in: "Collection"}
+		q := newPanickyQueue(t, "Collection")
 		inner := &metrictest.Exporter{}
 		e, _ := start(t, inner, asyncmetric.WithQueue(q))
 		export(t, e, 1, 2)
 		elapse(time.Minute)
 		assert.Zero(t, e.Stats().InFlight)
 		assert.Equal(t, 2, e.Stats().Queued)
-		q.in = ""
+		q.in.Store("")
 		elapse(time.Minute)
 		assert.Equal(t, []int64{1, 2}, metrictest.Values(inner.Delivered()))
 		shutdown(t, e, inner)

@@ -465,3 +465,63 @@ func idle() values {
 		"data_points.refused":        0,
 	}
 }
+
+// slowQueue is a queue in memory whose collections of one value take time to be
+// read.
+type slowQueue struct {
+	*queue.Memory
+	takes time.Duration
+	value int64
+}
+
+func newSlowQueue(t *testing.T, takes time.Duration, value int64) slowQueue {
+	t.Helper()
+	m, err := queue.NewMemory(1000, queue.DropOldest)
+	require.NoError(t, err)
+	return slowQueue{m, takes, value}
+}
+
+func (q slowQueue) Take(ctx context.Context, limit queue.Limit) (queue.Entry, error) {
+	entry, err := q.Memory.Take(ctx, limit)
+	if err != nil {
+		return nil, err
+	}
+	return slowEntry{entry, q}, nil
+}
+
+type slowEntry struct {
+	queue.Entry
+	queue slowQueue
+}
+
+func (e slowEntry) Collection() *metricdata.ResourceMetrics {
+	rm := e.Entry.Collection()
+	if metrictest.Value(rm) == e.queue.value {
+		time.Sleep(e.queue.takes)
+	}
+	return rm
+}
+
+// settledQueue is a queue that notes how its entries are settled.
+type settledQueue struct {
+	*observedQueue
+	outcomes []queue.Outcome
+}
+
+func (q *settledQueue) Take(ctx context.Context, limit queue.Limit) (queue.Entry, error) {
+	entry, err := q.observedQueue.Take(ctx, limit)
+	if err != nil {
+		return nil, err
+	}
+	return settledEntry{entry, q}, nil
+}
+
+type settledEntry struct {
+	queue.Entry
+	queue *settledQueue
+}
+
+func (e settledEntry) Settle(o queue.Outcome) error {
+	e.queue.outcomes = append(e.queue.outcomes, o)
+	return e.Entry.Settle(o)
+}

@@ -341,13 +341,13 @@ func TestFlushThatTimesOutSaysWhyTheLastAttemptFailed(t *testing.T) {
 			return fmt.Errorf("the backend is busy: %w", io.EOF)
 		}}
 		e, _ := start(t, inner, asyncmetric.WithName("x"))
-		export(t, e, 1)
+		export(t, e, 1, 2)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		err := e.ForceFlush(ctx)
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.ErrorIs(t, err, io.EOF)
-		assert.EqualError(t, err, "asyncmetric: exporter x: flush ended with 1 data point still queued: "+
+		assert.EqualError(t, err, "asyncmetric: exporter x: flush ended with 2 data points still queued: "+
 			"context deadline exceeded; the last attempt failed: the backend is busy: EOF")
 		require.Error(t, giveUp(e))
 	})
@@ -427,4 +427,72 @@ func TestFlushDoesNotWaitForWhatIsTakenBehindIt(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A flush that ends from the start waits for nothing, so no batch is in a hurry
+// because of it.
+func TestFlushWithAnEndedContextCutsNoBackOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var at []time.Duration
+		inner := &metrictest.Exporter{OnExport: failing(&at, errTransient)}
+		e, _ := start(t, inner, fixed)
+		export(t, e, 1)
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		for range 1000 {
+			assert.ErrorIs(t, e.ForceFlush(ctx), context.Canceled)
+		}
+		synctest.Wait()
+		assert.Equal(t, 1, inner.Count("Export"))
+		shutdown(t, e, inner)
+	})
+}
+
+func TestEachFlushCutsTheBackOffOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var at []time.Duration
+		inner := &metrictest.Exporter{OnExport: failing(&at, errTransient, errTransient, errTransient)}
+		e, _ := start(t, inner, asyncmetric.WithRetry(asyncmetric.Retry{InitialInterval: time.Hour, MaxInterval: time.Hour, Jitter: -1}))
+		export(t, e, 1)
+		for range 2 {
+			elapse(time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			assert.ErrorIs(t, e.ForceFlush(ctx), context.DeadlineExceeded)
+			cancel()
+		}
+		synctest.Wait()
+		assert.Equal(t, []time.Duration{0, time.Minute, 2*time.Minute + 10*time.Second}, at)
+		shutdown(t, e, inner)
+	})
+}
+
+func TestASharedFlushHasTheTimeOfItsMostPatientCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &metrictest.Exporter{}
+		e, g := held(t, inner)
+		inner.OnForceFlush = func(ctx context.Context) error {
+			select {
+			case <-ctx.Done():
+			case <-time.After(5 * time.Second):
+			}
+			return ctx.Err()
+		}
+		results := make(map[time.Duration]chan error)
+		for _, patience := range []time.Duration{2 * time.Second, 20 * time.Second} {
+			result := make(chan error, 1)
+			results[patience] = result
+			go func() {
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				defer cancel()
+				result <- e.ForceFlush(ctx)
+			}()
+		}
+		synctest.Wait()
+		close(g.open)
+		assert.ErrorIs(t, <-results[2*time.Second], context.DeadlineExceeded)
+		assert.NoError(t, <-results[20*time.Second])
+		assert.Equal(t, 1, inner.Count("ForceFlush"))
+		shutdown(t, e, inner)
+	})
 }

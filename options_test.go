@@ -89,6 +89,17 @@ func TestQueueIsReplacedAndClosed(t *testing.T) {
 // pointless is an exporter of a pointer type, that may be nil.
 type pointless struct{ metric.Exporter }
 
+// Error handlers of the kinds that may be nil.
+type (
+	mapHandler   map[string]error
+	sliceHandler []error
+	chanHandler  chan error
+)
+
+func (mapHandler) Handle(error)   {}
+func (sliceHandler) Handle(error) {}
+func (chanHandler) Handle(error)  {}
+
 func TestMistakesOfNewAreErrors(t *testing.T) {
 	inner := &metrictest.Exporter{}
 	whole, _ := start(t, inner)
@@ -105,6 +116,10 @@ func TestMistakesOfNewAreErrors(t *testing.T) {
 	}{
 		"no exporter":              {nil, nil, nil, "the exporter is nil"},
 		"a nil pointer":            {(*pointless)(nil), nil, nil, "the exporter is nil"},
+		"a nil map":                {inner, []asyncmetric.Option{asyncmetric.WithErrorHandler(mapHandler(nil))}, asyncmetric.ErrInvalidOption, "WithErrorHandler(nil)"},
+		"a nil slice":              {inner, []asyncmetric.Option{asyncmetric.WithErrorHandler(sliceHandler(nil))}, asyncmetric.ErrInvalidOption, "WithErrorHandler(nil)"},
+		"a nil channel":            {inner, []asyncmetric.Option{asyncmetric.WithErrorHandler(chanHandler(nil))}, asyncmetric.ErrInvalidOption, "WithErrorHandler(nil)"},
+		"one of ours, embedded":    {struct{ *asyncmetric.Exporter }{whole}, nil, nil, "cannot be the inner exporter of another one"},
 		"an exporter of ours":      {whole, nil, nil, "a *asyncmetric.Exporter cannot be the inner exporter of another one"},
 		"a replica of ours":        {inner, []asyncmetric.Option{asyncmetric.WithReplicas(whole)}, asyncmetric.ErrInvalidOption, "replica 1: a *asyncmetric.Exporter"},
 		"a replica, a nil pointer": {inner, []asyncmetric.Option{asyncmetric.WithReplicas((*pointless)(nil))}, asyncmetric.ErrInvalidOption, "replica 1: the exporter is nil"},

@@ -406,3 +406,53 @@ func TestAHangingReplicaTakesATenthOfTheTimeAtMost(t *testing.T) {
 		assert.NoError(t, e.Shutdown(t.Context()))
 	})
 }
+
+// A batch must not overtake another one that has an earlier point of the same
+// series.
+func TestACollectionWithRepeatedSeriesGoesOutOneBatchAfterTheOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner, opt := replicas(3)
+		var under, most atomic.Int64
+		for _, exporter := range inner {
+			exporter.OnExport = func(context.Context, *metricdata.ResourceMetrics) error {
+				if n := under.Add(1); n > most.Load() {
+					most.Store(n)
+				}
+				defer under.Add(-1)
+				time.Sleep(time.Second)
+				return nil
+			}
+		}
+		e, _ := start(t, inner[0], opt, asyncmetric.WithMaxExportBatchSize(1))
+		rm := metrictest.Numbers(3, 1)
+		points := rm.ScopeMetrics[0].Metrics[0].Data.(metricdata.Sum[int64]).DataPoints
+		for i := range points {
+			points[i].Attributes = points[0].Attributes
+			points[i].Time = points[0].Time.Add(time.Duration(i) * time.Minute)
+		}
+		require.NoError(t, e.Export(t.Context(), rm))
+		elapse(time.Minute)
+		assert.Equal(t, int64(1), most.Load())
+		assert.Equal(t, uint64(3), e.Stats().Exported)
+		shutdownAll(t, e, inner)
+	})
+}
+
+// Only failures in a row count: an exporter whose batches end keeps its work.
+func TestFailuresBeforeTheEndOfABatchAreForgotten(t *testing.T) {
+	for name, end := range map[string]error{"exported": nil, "dropped": errPermanent} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				inner, opt := replicas(2)
+				var at []time.Duration
+				inner[0].OnExport = failing(&at, errTransient, errTransient, end, errTransient, errTransient, end)
+				e, _ := start(t, inner[0], opt, fixed)
+				export(t, e, 1, 2)
+				elapse(time.Minute)
+				assert.Len(t, at, 6)
+				assert.Zero(t, inner[1].Count("Export"))
+				shutdownAll(t, e, inner)
+			})
+		})
+	}
+}

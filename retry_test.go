@@ -316,3 +316,21 @@ func TestMaxElapsedTimeEndsRetries(t *testing.T) {
 		shutdown(t, e, inner)
 	})
 }
+
+func TestADelayOfTheServerHoldsAlsoWhenItsBatchIsDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var at []time.Duration
+		inner := &metrictest.Exporter{OnExport: failing(&at, hint{10 * time.Second})}
+		e, r := start(t, inner, asyncmetric.WithRetry(asyncmetric.Retry{
+			Jitter: -1,
+			Classify: func(err error) asyncmetric.Verdict {
+				return asyncmetric.Verdict{Action: asyncmetric.ActionDrop, After: err.(hint).after}
+			},
+		}))
+		export(t, e, 1, 2)
+		elapse(time.Minute)
+		assert.Equal(t, []time.Duration{0, 10 * time.Second}, at)
+		assert.Equal(t, map[asyncmetric.DropReason]int{asyncmetric.ReasonPermanent: 1}, r.dropped())
+		shutdown(t, e, inner)
+	})
+}

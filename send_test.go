@@ -319,18 +319,30 @@ func TestMutationReachesNoOtherAttempt(t *testing.T) {
 
 func TestARejectedErrorIsAPartialSuccessOfAnyExporter(t *testing.T) {
 	for rejected, dropped := range map[int]uint64{-1: 0, 0: 0, 2: 2, 9: 5} {
-		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
-			return fmt.Errorf("upload: %w", &asyncmetric.RejectedError{Points: rejected, Err: errPermanent})
-		}}
-		e, r := start(t, inner)
-		require.NoError(t, e.Export(t.Context(), metrictest.Numbers(5, 1)))
-		err := e.ForceFlush(t.Context())
-		assert.Equal(t, dropped, e.Stats().Dropped)
-		assert.Equal(t, 5-dropped, e.Stats().Exported)
-		assert.Equal(t, dropped > 0, err != nil, "%v", err)
-		require.Len(t, r.errors(), 1)
-		assert.ErrorIs(t, r.errors()[0], errPermanent)
-		shutdown(t, e, inner)
+		synctest.Test(t, func(t *testing.T) {
+			inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
+				return fmt.Errorf("upload: %w", &asyncmetric.RejectedError{Points: rejected, Err: errPermanent})
+			}}
+			then := inner.OnExport
+			g := newGate()
+			inner.OnExport = func(ctx context.Context, rm *metricdata.ResourceMetrics) error {
+				_ = g.pass(ctx)
+				return then(ctx, rm)
+			}
+			e, r := start(t, inner)
+			require.NoError(t, e.Export(t.Context(), metrictest.Numbers(5, 1)))
+			flushed := make(chan error, 1)
+			go func() { flushed <- e.ForceFlush(t.Context()) }()
+			synctest.Wait()
+			close(g.open)
+			err := <-flushed
+			assert.Equal(t, dropped, e.Stats().Dropped)
+			assert.Equal(t, 5-dropped, e.Stats().Exported)
+			assert.Equal(t, dropped > 0, err != nil, "%v", err)
+			require.Len(t, r.errors(), 1)
+			assert.ErrorIs(t, r.errors()[0], errPermanent)
+			shutdown(t, e, inner)
+		})
 	}
 }
 
@@ -367,4 +379,22 @@ func TestErrorsThatWrapThemselvesAreErrorsLikeOthers(t *testing.T) {
 		})
 		_ = asyncmetric.DefaultClassify(endless)
 	}
+}
+
+func TestAPanicOfClassifyDropsOnlyItsBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var at []time.Duration
+		inner := &metrictest.Exporter{OnExport: failing(&at, errTransient)}
+		e, r := start(t, inner, asyncmetric.WithRetry(asyncmetric.Retry{
+			Classify: func(error) asyncmetric.Verdict { panic("classify") },
+		}))
+		export(t, e, 1, 2)
+		elapse(time.Hour)
+		assert.Len(t, at, 2)
+		assert.Equal(t, []int64{2}, metrictest.Values(inner.Delivered()))
+		assert.Equal(t, map[asyncmetric.DropReason]int{asyncmetric.ReasonPermanent: 1}, r.dropped())
+		require.Len(t, r.errors(), 1)
+		assert.ErrorIs(t, r.errors()[0], asyncmetric.ErrPanic)
+		shutdown(t, e, inner)
+	})
 }

@@ -464,3 +464,42 @@ func TestShutdownKeepsTimeForTheShutdownOfTheInnerExporter(t *testing.T) {
 		assert.Positive(t, left)
 	})
 }
+
+func TestShutdownKeepsATenthOfAShortTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &metrictest.Exporter{OnExport: outage(make(chan error, 10))}
+		e, _ := start(t, inner)
+		export(t, e, 1)
+		begin := time.Now()
+		assert.ErrorIs(t, giveUpOf(e, 200*time.Millisecond), context.DeadlineExceeded)
+		assert.Equal(t, 180*time.Millisecond, time.Since(begin))
+	})
+}
+
+// Without retries, a shutdown while the backend is away leaves everything to the
+// next process, instead of trying each batch once and dropping it.
+func TestShutdownWithoutRetryLeavesTheRestToADurableQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		inner := &metrictest.Exporter{OnExport: func(ctx context.Context, rm *metricdata.ResourceMetrics) error {
+			return errors.Join(g.export(ctx, rm), errTransient)
+		}}
+		e, r := start(t, inner, asyncmetric.WithQueue(keeping(t)), asyncmetric.WithoutRetry())
+		export(t, e, 1, 2)
+		<-g.arrived
+		result := make(chan error, 1)
+		go func() { result <- e.Shutdown(t.Context()) }()
+		synctest.Wait()
+		close(g.open)
+		err := <-result
+		var undelivered *asyncmetric.UndeliveredError
+		require.ErrorAs(t, err, &undelivered)
+		assert.True(t, undelivered.Kept)
+		assert.Equal(t, 2, undelivered.Points)
+		assert.ErrorContains(t, undelivered, "retries are off")
+		assert.ErrorIs(t, err, errTransient, "why the last attempt failed")
+		assert.Equal(t, 1, inner.Count("Export"))
+		assert.Empty(t, r.dropped())
+		assert.Equal(t, 2, e.Stats().Queued)
+	})
+}

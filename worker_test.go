@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/asyncmetric/asyncmetric"
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
+	"github.com/asyncmetric/asyncmetric/queue"
 )
 
 // Taking one more collection may wait for a disk or a network. What has been
@@ -203,4 +205,104 @@ func TestUnknownKindIsDeliveredWholeAndReportedOnce(t *testing.T) {
 	require.Len(t, r.errors(), 1)
 	assert.ErrorContains(t, r.errors()[0], `"tomorrow"`)
 	assert.ErrorContains(t, r.errors()[0], "asyncmetric_test.future")
+}
+
+// Of a batch that lingers, an entry may take as long to read as the linger
+// lasts.
+func TestALingerWaitsForASlowQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		taken := 0
+		q := newObservedQueue(t, func(ctx context.Context, waiting int) error {
+			if waiting == 0 {
+				return nil
+			}
+			if taken++; taken != 2 {
+				return nil
+			}
+			select {
+			case <-time.After(time.Second):
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+		inner := &metrictest.Exporter{}
+		for v := range int64(2) {
+			require.NoError(t, q.Put(t.Context(), metrictest.Numbers(1, 1+v)))
+		}
+		e, _ := start(t, inner, asyncmetric.WithQueue(q), asyncmetric.WithMerging(10*time.Second))
+		elapse(time.Minute)
+		assert.Equal(t, [][]int64{{1, 2}}, batches(inner.Delivered()))
+		shutdown(t, e, inner)
+	})
+}
+
+func TestTheBackOffOfTheQueueStartsAnewAfterATakeThatSucceeds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var broken atomic.Bool
+		begin := time.Now()
+		var mu sync.Mutex
+		var failed []time.Duration
+		q := newObservedQueue(t, func(context.Context, int) error {
+			if !broken.Load() {
+				return nil
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			failed = append(failed, time.Since(begin))
+			return errors.New("the disk is broken")
+		})
+		inner := &metrictest.Exporter{}
+		e, _ := start(t, inner, asyncmetric.WithQueue(q), fixed)
+		for v := range int64(2) {
+			synctest.Wait()
+			broken.Store(true)
+			export(t, e, v)
+			elapse(3500 * time.Millisecond) // it fails after 0, 1 and 3 s
+			broken.Store(false)
+			elapse(time.Minute)
+		}
+		s := time.Second
+		second := 63500 * time.Millisecond
+		mu.Lock()
+		defer mu.Unlock()
+		assert.Equal(t, []time.Duration{0, s, 3 * s, second, second + s, second + 3*s}, failed)
+		assert.Equal(t, uint64(2), e.Stats().Exported)
+		shutdown(t, e, inner)
+	})
+}
+
+// The oldest of merged entries are those that were too old.
+func TestOfMergedEntriesTheOldestAreSettledAsDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &settledQueue{observedQueue: newObservedQueue(t, func(context.Context, int) error { return nil })}
+		inner := &metrictest.Exporter{}
+		e, g := held(t, inner, asyncmetric.WithQueue(q), asyncmetric.WithMerging(0), asyncmetric.WithMaxAge(10*time.Second))
+		for v := range int64(3) {
+			elapse(4 * time.Second)
+			require.NoError(t, e.Export(t.Context(), metrictest.Numbers(2, 1+v)))
+		}
+		elapse(5 * time.Second) // they are 13 s, 9 s and 5 s old
+		close(g.open)
+		synctest.Wait()
+		assert.Equal(t, []queue.Outcome{{Exported: 1}, {Dropped: 2}, {Exported: 2}, {Exported: 2}}, q.outcomes)
+		shutdown(t, e, inner)
+	})
+}
+
+func TestStatsOfAQueueThatPanicsAreTheLastThatItReturned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newPanickyQueue(t, "")
+		inner := &metrictest.Exporter{}
+		e, r := start(t, inner, asyncmetric.WithQueue(q))
+		export(t, e, 1, 2)
+		synctest.Wait()
+		before := e.Stats()
+		q.in.Store("Stats")
+		assert.Equal(t, before, e.Stats())
+		assert.Equal(t, uint64(2), before.Exported)
+		q.in.Store("")
+		require.NotEmpty(t, r.errors())
+		shutdown(t, e, inner)
+	})
 }

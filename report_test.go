@@ -457,7 +457,8 @@ func TestShutdownWaitsForTheErrorHandlerWithinItsContext(t *testing.T) {
 	for patience, waits := range map[time.Duration]bool{time.Second: false, time.Minute: true} {
 		synctest.Test(t, func(t *testing.T) {
 			var called, returned atomic.Int64
-			inner := &metrictest.Exporter{OnExport: outage(make(chan error, 10))}
+			g := newGate()
+			inner := &metrictest.Exporter{OnExport: g.stuck}
 			e, err := asyncmetric.New(inner, asyncmetric.WithMaxQueueSize(1), asyncmetric.WithOverflow(queue.DropOldest),
 				asyncmetric.WithErrorHandler(otel.ErrorHandlerFunc(func(error) {
 					if called.Add(1) == 2 {
@@ -471,6 +472,7 @@ func TestShutdownWaitsForTheErrorHandlerWithinItsContext(t *testing.T) {
 			export(t, e, 2, 3, 4) // one drop is reported now, the other after 10 s
 			elapse(10 * time.Second)
 			require.Equal(t, int64(2), called.Load())
+			close(g.open)
 			begin := time.Now()
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()

@@ -77,6 +77,7 @@ func TestDefaultClassify(t *testing.T) {
 		{"EOF", fmt.Errorf("read: %w", io.EOF), true, 0},
 		{"unexpected EOF", fmt.Errorf("read: %w", io.ErrUnexpectedEOF), true, 0},
 		{"joined", errors.Join(errors.New("one"), io.EOF), true, 0},
+		{"joined twice", errors.Join(errors.New("one"), fmt.Errorf("two: %w", errors.Join(errors.New("three"), io.EOF))), true, 0},
 		{"gRPC OK", grpcError(0), false, 0},
 		{"gRPC Canceled", grpcError(1), true, 0},
 		{"gRPC Unknown", grpcError(2), false, 0},

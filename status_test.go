@@ -223,3 +223,24 @@ func TestOldestAgeIsThatOfWhatHasNotEnded(t *testing.T) {
 		shutdown(t, e, inner)
 	})
 }
+
+// A flush does not cut short a delay that the server asked for, and Status goes
+// on to say so.
+func TestStatusIsBackingOffWhileAFlushWaitsForADelayOfTheServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var at []time.Duration
+		inner := &metrictest.Exporter{OnExport: failing(&at, hint{10 * time.Second})}
+		e, _ := start(t, inner, asyncmetric.WithRetry(asyncmetric.Retry{Jitter: -1, Classify: asHint}))
+		begin := time.Now()
+		export(t, e, 1)
+		elapse(time.Second)
+		flushed := make(chan error, 1)
+		go func() { flushed <- e.ForceFlush(t.Context()) }()
+		synctest.Wait()
+		s := e.Status()
+		assert.Equal(t, asyncmetric.StateBackingOff, s.State)
+		assert.Equal(t, begin.Add(10*time.Second), s.RetryAt)
+		assert.NoError(t, <-flushed)
+		shutdown(t, e, inner)
+	})
+}

@@ -156,3 +156,21 @@ func TestTheIntervalBeginsWhenTheExportStarts(t *testing.T) {
 		shutdown(t, e, inner)
 	})
 }
+
+func TestABatchWhoseTimeIsOverWhileItWaitsForTheIntervalIsTheOnlyOneDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner, opt := replicas(2)
+		var at []time.Duration
+		fails := failing(&at, errTransient)
+		for _, exporter := range inner {
+			exporter.OnExport = fails // whichever is first; never both at once
+		}
+		e, r := start(t, inner[0], opt, asyncmetric.WithMinInterval(10*time.Second), asyncmetric.WithMaxExportBatchSize(1),
+			asyncmetric.WithRetry(asyncmetric.Retry{InitialInterval: 12 * time.Second, Jitter: -1, MaxElapsedTime: 15 * time.Second}))
+		require.NoError(t, e.Export(t.Context(), metrictest.Numbers(4, 1)))
+		elapse(time.Hour)
+		assert.Equal(t, uint64(3), e.Stats().Exported, "the other exporter has its turn at 10 s, and the interval ends at 20 s")
+		assert.Equal(t, map[asyncmetric.DropReason]int{asyncmetric.ReasonElapsed: 1}, r.dropped())
+		shutdownAll(t, e, inner)
+	})
+}

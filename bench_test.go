@@ -36,7 +36,8 @@ func (s sink) Export(context.Context, *metricdata.ResourceMetrics) error {
 }
 
 func (sink) ForceFlush(context.Context) error { return nil }
-func (sink) Shutdown(context.Context) error   { return nil }
+
+func (sink) Shutdown(context.Context) error { return nil }
 
 func newBench(b *testing.B, s sink, opts ...asyncmetric.Option) *asyncmetric.Exporter {
 	b.Helper()
@@ -69,8 +70,8 @@ var shapes = []struct {
 
 // BenchmarkExport compares Export in the steady state, where each collection
 // has been delivered before the next one comes, with moving the same number of
-// bytes, and with what the SDK takes to collect the points. Delivery is not part
-// of the time.
+// bytes, and with what the SDK takes to collect the points. What the worker does
+// is not part of the time.
 func BenchmarkExport(b *testing.B) {
 	for _, shape := range shapes {
 		for _, points := range []int{300, 3000, 30000, 300000} {
@@ -122,7 +123,7 @@ func benchmarkCollect(b *testing.B, points int) {
 }
 
 // benchmarkMemmove is benchmarkExport with nothing but the moving: another
-// goroutine copies what was moved before it is overwritten, as delivery does. To
+// goroutine copies what was moved before it is overwritten, as the worker does. To
 // wake it is part of the time or not; with it, this is the least that handing
 // over takes. It takes long where the other processor sleeps.
 func benchmarkMemmove(b *testing.B, n int, wake bool) {
@@ -155,7 +156,7 @@ func benchmarkMemmove(b *testing.B, n int, wake bool) {
 }
 
 // BenchmarkExportContended has all processors export at once; the queue drops
-// the oldest when delivery does not keep up.
+// the oldest when the worker does not keep up.
 func BenchmarkExportContended(b *testing.B) {
 	rm := metrictest.Mixed(3000)
 	e := newBench(b, sink{}, asyncmetric.WithMaxQueueSize(30000), asyncmetric.WithOverflow(queue.DropOldest))
@@ -213,7 +214,7 @@ func BenchmarkDelivery(b *testing.B) {
 	}
 }
 
-// backedUp returns an exporter with so many collections waiting.
+// backedUp returns an exporter where a number of collections wait.
 func backedUp(b *testing.B, collections int) *asyncmetric.Exporter {
 	gate := make(chan struct{})
 	e := newBench(b, sink{gate}, asyncmetric.WithMaxQueueSize(1<<30))

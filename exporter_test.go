@@ -11,7 +11,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
@@ -275,66 +274,6 @@ func TestMarshalLogNamesTheInnerExporter(t *testing.T) {
 	assert.Contains(t, text, "Type:asyncmetric")
 	assert.Contains(t, text, "MaxQueueSize:77")
 	assert.Contains(t, text, "Exporter:0x", "the inner exporter itself is in it")
-}
-
-func TestUnknownKindIsDeliveredWholeAndReportedOnce(t *testing.T) {
-	type future struct{ metricdata.Gauge[int64] }
-	inner := &metrictest.Exporter{}
-	e, r := start(t, inner, asyncmetric.WithMaxExportBatchSize(1))
-	rm := metrictest.Numbers(2, 1)
-	data := future{metricdata.Gauge[int64]{DataPoints: make([]metricdata.DataPoint[int64], 5)}}
-	rm.ScopeMetrics[0].Metrics = append(rm.ScopeMetrics[0].Metrics, metricdata.Metrics{Name: "tomorrow", Data: data})
-	require.NoError(t, e.Export(t.Context(), rm))
-	require.NoError(t, e.Export(t.Context(), rm))
-	shutdown(t, e, inner)
-
-	require.Len(t, inner.Delivered(), 6)
-	assert.Equal(t, data, inner.Delivered()[2].ScopeMetrics[0].Metrics[0].Data)
-	assert.Equal(t, uint64(6), e.Stats().Exported, "it counts as one point")
-	require.Len(t, r.errors(), 1)
-	assert.ErrorContains(t, r.errors()[0], `"tomorrow"`)
-	assert.ErrorContains(t, r.errors()[0], "asyncmetric_test.future")
-}
-
-// pointless is an exporter of a pointer type, that may be nil.
-type pointless struct{ metric.Exporter }
-
-func TestMistakesOfNewAreErrors(t *testing.T) {
-	inner := &metrictest.Exporter{}
-	whole, _ := start(t, inner)
-	used, closed := newQueue(t), newQueue(t)
-	user, _ := start(t, &metrictest.Exporter{}, asyncmetric.WithQueue(used))
-	require.NoError(t, closed.Close())
-	var noQueue *queue.Memory
-	var noProvider *metric.MeterProvider
-	for name, test := range map[string]struct {
-		inner metric.Exporter
-		opts  []asyncmetric.Option
-		is    error
-		says  string
-	}{
-		"no exporter":              {nil, nil, nil, "the exporter is nil"},
-		"a nil pointer":            {(*pointless)(nil), nil, nil, "the exporter is nil"},
-		"an exporter of ours":      {whole, nil, nil, "a *asyncmetric.Exporter cannot be the inner exporter of another one"},
-		"a replica of ours":        {inner, []asyncmetric.Option{asyncmetric.WithReplicas(whole)}, asyncmetric.ErrInvalidOption, "replica 1: a *asyncmetric.Exporter"},
-		"a replica, a nil pointer": {inner, []asyncmetric.Option{asyncmetric.WithReplicas((*pointless)(nil))}, asyncmetric.ErrInvalidOption, "replica 1: the exporter is nil"},
-		"a queue in use":           {inner, []asyncmetric.Option{asyncmetric.WithQueue(used)}, queue.ErrInUse, "WithQueue"},
-		"a closed queue":           {inner, []asyncmetric.Option{asyncmetric.WithQueue(closed)}, queue.ErrClosed, "WithQueue"},
-		"a nil queue":              {inner, []asyncmetric.Option{asyncmetric.WithQueue(noQueue)}, asyncmetric.ErrInvalidOption, "WithQueue(nil)"},
-		"a nil provider":           {inner, []asyncmetric.Option{asyncmetric.WithMeterProvider(noProvider)}, asyncmetric.ErrInvalidOption, "WithMeterProvider(nil)"},
-		"a nil handler":            {inner, []asyncmetric.Option{asyncmetric.WithErrorHandler(otel.ErrorHandlerFunc(nil))}, asyncmetric.ErrInvalidOption, "WithErrorHandler(nil)"},
-		"no name":                  {inner, []asyncmetric.Option{asyncmetric.WithName("")}, asyncmetric.ErrInvalidOption, `WithName("")`},
-		"retry and no retry":       {inner, []asyncmetric.Option{asyncmetric.WithoutRetry(), asyncmetric.WithRetry(asyncmetric.Retry{})}, asyncmetric.ErrInvalidOption, "WithRetry cannot be combined with WithoutRetry"},
-	} {
-		e, err := asyncmetric.New(test.inner, test.opts...)
-		assert.Nil(t, e, name)
-		assert.ErrorContains(t, err, test.says, name)
-		if test.is != nil {
-			assert.ErrorIs(t, err, test.is, name)
-		}
-	}
-	require.NoError(t, whole.Shutdown(t.Context()))
-	require.NoError(t, user.Shutdown(t.Context()), "it still works")
 }
 
 func TestEveryErrorNamesTheExporter(t *testing.T) {

@@ -19,14 +19,6 @@ import (
 	"github.com/asyncmetric/asyncmetric/queue"
 )
 
-// slow returns an OnExport that takes so long.
-func slow(d time.Duration) func(context.Context, *metricdata.ResourceMetrics) error {
-	return func(context.Context, *metricdata.ResourceMetrics) error {
-		time.Sleep(d)
-		return nil
-	}
-}
-
 func TestFlushDeliversThenFlushesTheInnerExporter(t *testing.T) {
 	inner := &metrictest.Exporter{}
 	e, _ := start(t, inner)
@@ -96,7 +88,7 @@ func TestFlushCutsTheBackOffOfABatchThatWasUnderWay(t *testing.T) {
 }
 
 // One that has ended must not make a later batch skip its back-off.
-func TestFlushHurriesOnlyWhatItWaitsFor(t *testing.T) {
+func TestFlushCutsNoBackOffOfALaterCollection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var at []time.Duration
 		inner := &metrictest.Exporter{OnExport: failing(&at, errTransient)}
@@ -349,13 +341,13 @@ func TestFlushThatTimesOutSaysWhyTheLastAttemptFailed(t *testing.T) {
 			return fmt.Errorf("the backend is busy: %w", io.EOF)
 		}}
 		e, _ := start(t, inner, asyncmetric.WithName("x"))
-		export(t, e, 1)
+		export(t, e, 1, 2)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		err := e.ForceFlush(ctx)
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.ErrorIs(t, err, io.EOF)
-		assert.EqualError(t, err, "asyncmetric: exporter x: flush ended with 1 data point still queued: "+
+		assert.EqualError(t, err, "asyncmetric: exporter x: flush ended with 2 data points still queued: "+
 			"context deadline exceeded; the last attempt failed: the backend is busy: EOF")
 		require.Error(t, giveUp(e))
 	})
@@ -397,5 +389,110 @@ func TestDrainTimeoutBoundsFlushAndShutdownWhateverTheirContext(t *testing.T) {
 				}
 			}
 		}
+	})
+}
+
+// A flush may begin when the worker has looked at the flushes and has not taken
+// the next collection yet; that one may even be accepted in between.
+func TestFlushDoesNotWaitForWhatIsTakenBehindIt(t *testing.T) {
+	for name, opts := range map[string][]asyncmetric.Option{
+		"alone":     nil,
+		"lingering": {asyncmetric.WithMerging(time.Hour)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var e *asyncmetric.Exporter
+				started := make(chan struct{})
+				flushed := make(chan error, 1)
+				once := false
+				q := newObservedQueue(t, func(context.Context, int) error {
+					<-started
+					if once {
+						return nil
+					}
+					once = true
+					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+					go func() { defer cancel(); flushed <- e.ForceFlush(ctx) }()
+					time.Sleep(time.Second) // it has begun, and waits for nothing
+					return e.Export(t.Context(), metrictest.Numbers(1, 1))
+				})
+				g := newGate()
+				inner := &metrictest.Exporter{OnExport: g.stuck}
+				e, _ = start(t, inner, append(opts, asyncmetric.WithQueue(q))...)
+				close(started)
+				assert.NoError(t, <-flushed)
+				assert.Equal(t, 1, inner.Count("ForceFlush"))
+				close(g.open)
+				shutdown(t, e, inner)
+			})
+		})
+	}
+}
+
+// A flush that ends from the start waits for nothing, so no batch is in a hurry
+// because of it.
+func TestFlushWithAnEndedContextCutsNoBackOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var at []time.Duration
+		inner := &metrictest.Exporter{OnExport: failing(&at, errTransient)}
+		e, _ := start(t, inner, fixed)
+		export(t, e, 1)
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		for range 1000 {
+			assert.ErrorIs(t, e.ForceFlush(ctx), context.Canceled)
+		}
+		synctest.Wait()
+		assert.Equal(t, 1, inner.Count("Export"))
+		shutdown(t, e, inner)
+	})
+}
+
+func TestEachFlushCutsTheBackOffOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var at []time.Duration
+		inner := &metrictest.Exporter{OnExport: failing(&at, errTransient, errTransient, errTransient)}
+		e, _ := start(t, inner, asyncmetric.WithRetry(asyncmetric.Retry{InitialInterval: time.Hour, MaxInterval: time.Hour, Jitter: -1}))
+		export(t, e, 1)
+		for range 2 {
+			elapse(time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			assert.ErrorIs(t, e.ForceFlush(ctx), context.DeadlineExceeded)
+			cancel()
+		}
+		synctest.Wait()
+		assert.Equal(t, []time.Duration{0, time.Minute, 2*time.Minute + 10*time.Second}, at)
+		shutdown(t, e, inner)
+	})
+}
+
+func TestASharedFlushHasTheTimeOfItsMostPatientCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &metrictest.Exporter{}
+		e, g := held(t, inner)
+		inner.OnForceFlush = func(ctx context.Context) error {
+			select {
+			case <-ctx.Done():
+			case <-time.After(5 * time.Second):
+			}
+			return ctx.Err()
+		}
+		results := make(map[time.Duration]chan error)
+		for _, patience := range []time.Duration{2 * time.Second, 20 * time.Second} {
+			result := make(chan error, 1)
+			results[patience] = result
+			go func() {
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				defer cancel()
+				result <- e.ForceFlush(ctx)
+			}()
+		}
+		synctest.Wait()
+		close(g.open)
+		assert.ErrorIs(t, <-results[2*time.Second], context.DeadlineExceeded)
+		assert.NoError(t, <-results[20*time.Second])
+		assert.Equal(t, 1, inner.Count("ForceFlush"))
+		shutdown(t, e, inner)
 	})
 }

@@ -15,26 +15,36 @@ const (
 	// rests that handed its batch over. So those that hang until their deadline
 	// take up at most about a tenth of the time of delivery.
 	restShare = 10
+
+	// hangTime is how long a failed attempt took that hung.
+	hangTime = time.Second
 )
 
 // health says how the attempts of one exporter have gone.
 type health struct {
 	mu        sync.Mutex
-	failures  int // up to maxFailures, and one less with each success
-	failedAt  time.Time
+	failures  int       // in a row, up to maxFailures
+	hung      bool      // one of them took longer than hangTime
+	failedAt  time.Time // the last of them; zero if there is none
 	restUntil time.Time
 }
 
+// succeeded forgets the failures. Of those that hung it forgets one at a time: an
+// exporter that hangs every other time is not well.
 func (h *health) succeeded() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.failures = max(0, h.failures-1)
+	h.failures--
+	if h.failures <= 0 || !h.hung {
+		h.failures, h.hung, h.failedAt = 0, false, time.Time{}
+	}
 }
 
-func (h *health) failed() {
+func (h *health) failed(took time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.failures, h.failedAt = min(maxFailures, h.failures+1), time.Now()
+	h.hung = h.hung || took >= hangTime
 }
 
 // recent returns how many attempts have failed lately, and when the last did.

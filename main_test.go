@@ -3,6 +3,9 @@ package asyncmetric_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -145,4 +148,61 @@ func (g *gate) export(ctx context.Context, _ *metricdata.ResourceMetrics) error 
 // stuck waits for the gate and ignores ctx.
 func (g *gate) stuck(context.Context, *metricdata.ResourceMetrics) error {
 	return g.pass(context.Background())
+}
+
+// isRace reports whether the race detector is on, which makes everything ten times
+// as slow.
+func isRace() bool {
+	info, _ := debug.ReadBuildInfo()
+	return slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+}
+
+// shutdownAll is shutdown for several exporters.
+func shutdownAll(t *testing.T, e *asyncmetric.Exporter, all []*metrictest.Exporter) {
+	t.Helper()
+	shutdown(t, e, all[0])
+	for _, inner := range all[1:] {
+		assert.Zero(t, inner.Overlaps())
+		assert.Equal(t, 1, inner.Count("Shutdown"))
+	}
+}
+
+// texts returns what the error handler got.
+func (r *record) texts() []string {
+	var texts []string
+	for _, err := range r.errors() {
+		texts = append(texts, err.Error())
+	}
+	return texts
+}
+
+// giveUp shuts e down with an ended context, whatever becomes of the data.
+func giveUp(e *asyncmetric.Exporter) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return e.Shutdown(ctx)
+}
+
+// reported adds up the data points of all drops that were reported.
+func reported(r *record) (points int) {
+	for _, text := range r.texts() {
+		var n int
+		_, _ = fmt.Sscanf(text, "asyncmetric: %d", &n)
+		points += n
+	}
+	return points
+}
+
+// shutdownFailing shuts e down, which has something to report.
+func shutdownFailing(t *testing.T, e *asyncmetric.Exporter) {
+	t.Helper()
+	assert.Error(t, e.Shutdown(t.Context()))
+	assertSettled(t, e.Stats())
+}
+
+// giveUpOf shuts e down within d.
+func giveUpOf(e *asyncmetric.Exporter, d time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	return e.Shutdown(ctx)
 }

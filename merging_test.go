@@ -15,41 +15,6 @@ import (
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
 )
 
-// held starts an exporter whose inner exporter is stuck with a first
-// collection, of value 0, until the gate is opened.
-func held(t *testing.T, inner *metrictest.Exporter, opts ...asyncmetric.Option) (*asyncmetric.Exporter, *gate) {
-	t.Helper()
-	g := newGate()
-	then := inner.OnExport
-	inner.OnExport = func(ctx context.Context, rm *metricdata.ResourceMetrics) error {
-		if metrictest.Value(rm) == 0 {
-			return g.stuck(ctx, rm)
-		}
-		if then != nil {
-			return then(ctx, rm)
-		}
-		return nil
-	}
-	e, _ := start(t, inner, opts...)
-	export(t, e, 0)
-	<-g.arrived
-	return e, g
-}
-
-// batches returns for each collection the values of its first series, in order.
-func batches(rms []*metricdata.ResourceMetrics) [][]int64 {
-	all := make([][]int64, len(rms))
-	for i, rm := range rms {
-		points := rm.ScopeMetrics[0].Metrics[0].Data.(metricdata.Sum[int64]).DataPoints
-		for _, p := range points {
-			if p.Attributes == points[0].Attributes {
-				all[i] = append(all[i], p.Value)
-			}
-		}
-	}
-	return all
-}
-
 func TestMergingJoinsWhatWaitsUpToABatch(t *testing.T) {
 	inner := &metrictest.Exporter{}
 	e, g := held(t, inner, asyncmetric.WithMerging(0), asyncmetric.WithMaxExportBatchSize(10))
@@ -160,7 +125,7 @@ func lingering(t *testing.T, want [][]int64, act func(*testing.T, *asyncmetric.E
 	})
 }
 
-func TestNothingLingersLongerThanItIsOfUse(t *testing.T) {
+func TestALingerEndsEarlyFor(t *testing.T) {
 	t.Run("a flush", func(t *testing.T) {
 		lingering(t, [][]int64{{1, 2, 3}}, func(t *testing.T, e *asyncmetric.Exporter) {
 			require.NoError(t, e.ForceFlush(t.Context()))
@@ -221,14 +186,6 @@ func TestMergedBatchIsRetriedWhole(t *testing.T) {
 	})
 }
 
-// mutating changes the argument of an OnExport after it has been used.
-func mutating(f func(context.Context, *metricdata.ResourceMetrics) error) func(context.Context, *metricdata.ResourceMetrics) error {
-	return func(ctx context.Context, rm *metricdata.ResourceMetrics) error {
-		defer mutate(rm)
-		return f(ctx, rm)
-	}
-}
-
 func TestMergedCollectionsEndTogether(t *testing.T) {
 	for name, c := range map[string]struct {
 		err      error
@@ -264,7 +221,7 @@ func TestMergedCollectionsEndTogether(t *testing.T) {
 	}
 }
 
-func TestWhatIsMergedIsOneBatchInFlight(t *testing.T) {
+func TestMergedCollectionsInFlightAreOneBatch(t *testing.T) {
 	g := newGate()
 	inner := &metrictest.Exporter{OnExport: g.stuck}
 	e, _ := start(t, inner, asyncmetric.WithMerging(0), asyncmetric.WithMaxExportBatchSize(10))

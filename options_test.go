@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/sdk/metric"
 
 	"github.com/asyncmetric/asyncmetric"
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
@@ -82,4 +84,60 @@ func TestQueueIsReplacedAndClosed(t *testing.T) {
 	close(g.open)
 	shutdown(t, e, inner)
 	assert.ErrorIs(t, q.Put(t.Context(), metrictest.Numbers(1, 1)), queue.ErrClosed)
+}
+
+// pointless is an exporter of a pointer type, that may be nil.
+type pointless struct{ metric.Exporter }
+
+// Error handlers of the kinds that may be nil.
+type (
+	mapHandler   map[string]error
+	sliceHandler []error
+	chanHandler  chan error
+)
+
+func (mapHandler) Handle(error)   {}
+func (sliceHandler) Handle(error) {}
+func (chanHandler) Handle(error)  {}
+
+func TestMistakesOfNewAreErrors(t *testing.T) {
+	inner := &metrictest.Exporter{}
+	whole, _ := start(t, inner)
+	used, closed := newQueue(t), newQueue(t)
+	user, _ := start(t, &metrictest.Exporter{}, asyncmetric.WithQueue(used))
+	require.NoError(t, closed.Close())
+	var noQueue *queue.Memory
+	var noProvider *metric.MeterProvider
+	for name, test := range map[string]struct {
+		inner metric.Exporter
+		opts  []asyncmetric.Option
+		is    error
+		says  string
+	}{
+		"no exporter":              {nil, nil, nil, "the exporter is nil"},
+		"a nil pointer":            {(*pointless)(nil), nil, nil, "the exporter is nil"},
+		"a nil map":                {inner, []asyncmetric.Option{asyncmetric.WithErrorHandler(mapHandler(nil))}, asyncmetric.ErrInvalidOption, "WithErrorHandler(nil)"},
+		"a nil slice":              {inner, []asyncmetric.Option{asyncmetric.WithErrorHandler(sliceHandler(nil))}, asyncmetric.ErrInvalidOption, "WithErrorHandler(nil)"},
+		"a nil channel":            {inner, []asyncmetric.Option{asyncmetric.WithErrorHandler(chanHandler(nil))}, asyncmetric.ErrInvalidOption, "WithErrorHandler(nil)"},
+		"one of ours, embedded":    {struct{ *asyncmetric.Exporter }{whole}, nil, nil, "cannot be the inner exporter of another one"},
+		"an exporter of ours":      {whole, nil, nil, "a *asyncmetric.Exporter cannot be the inner exporter of another one"},
+		"a replica of ours":        {inner, []asyncmetric.Option{asyncmetric.WithReplicas(whole)}, asyncmetric.ErrInvalidOption, "replica 1: a *asyncmetric.Exporter"},
+		"a replica, a nil pointer": {inner, []asyncmetric.Option{asyncmetric.WithReplicas((*pointless)(nil))}, asyncmetric.ErrInvalidOption, "replica 1: the exporter is nil"},
+		"a queue in use":           {inner, []asyncmetric.Option{asyncmetric.WithQueue(used)}, queue.ErrInUse, "WithQueue"},
+		"a closed queue":           {inner, []asyncmetric.Option{asyncmetric.WithQueue(closed)}, queue.ErrClosed, "WithQueue"},
+		"a nil queue":              {inner, []asyncmetric.Option{asyncmetric.WithQueue(noQueue)}, asyncmetric.ErrInvalidOption, "WithQueue(nil)"},
+		"a nil provider":           {inner, []asyncmetric.Option{asyncmetric.WithMeterProvider(noProvider)}, asyncmetric.ErrInvalidOption, "WithMeterProvider(nil)"},
+		"a nil handler":            {inner, []asyncmetric.Option{asyncmetric.WithErrorHandler(otel.ErrorHandlerFunc(nil))}, asyncmetric.ErrInvalidOption, "WithErrorHandler(nil)"},
+		"no name":                  {inner, []asyncmetric.Option{asyncmetric.WithName("")}, asyncmetric.ErrInvalidOption, `WithName("")`},
+		"retry and no retry":       {inner, []asyncmetric.Option{asyncmetric.WithoutRetry(), asyncmetric.WithRetry(asyncmetric.Retry{})}, asyncmetric.ErrInvalidOption, "WithRetry cannot be combined with WithoutRetry"},
+	} {
+		e, err := asyncmetric.New(test.inner, test.opts...)
+		assert.Nil(t, e, name)
+		assert.ErrorContains(t, err, test.says, name)
+		if test.is != nil {
+			assert.ErrorIs(t, err, test.is, name)
+		}
+	}
+	require.NoError(t, whole.Shutdown(t.Context()))
+	require.NoError(t, user.Shutdown(t.Context()), "it still works")
 }

@@ -2,44 +2,128 @@ package asyncmetric_test
 
 import (
 	"context"
+	"runtime"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
-	otelmetric "go.opentelemetry.io/otel/metric"
+	apimetric "go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/asyncmetric/asyncmetric"
+	"github.com/asyncmetric/asyncmetric/batch"
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
 	"github.com/asyncmetric/asyncmetric/queue"
 )
 
-func deltas(metric.InstrumentKind) metricdata.Temporality { return metricdata.DeltaTemporality }
+// An outage of 10 000 collections, which at one a minute is a week (of ten weeks
+// at full length), with the real SDK: every count arrives, memory does not grow,
+// and all of the outage is there at the same resolution.
+func TestOutageOfAnyLengthLosesNoTotals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const (
+			series  = 5
+			waiting = 50
+		)
+		collections := 10_000
+		if metrictest.Long() && !isRace() {
+			collections = 100_000
+		}
+		var down atomic.Bool
+		down.Store(true)
+		inner := &metrictest.Exporter{OnTemporality: deltas}
+		exporter := sparing{inner, &down}
+		r := &record{}
+		e, err := asyncmetric.New(exporter, append(r.options(),
+			asyncmetric.WithMaxQueueSize(waiting*2*series), asyncmetric.WithDrainTimeout(time.Hour),
+			asyncmetric.WithErrorHandler(otel.ErrorHandlerFunc(func(error) {})))...) // it would keep a reminder an hour
+		require.NoError(t, err)
+		provider := metric.NewMeterProvider(metric.WithReader(
+			metric.NewPeriodicReader(e, metric.WithInterval(time.Minute))))
+		counter, err := provider.Meter("test").Int64Counter("counter")
+		require.NoError(t, err)
+		histogram, err := provider.Meter("test").Float64Histogram("histogram")
+		require.NoError(t, err)
+		var sets []apimetric.MeasurementOption
+		for i := range series {
+			sets = append(sets, apimetric.WithAttributeSet(attribute.NewSet(attribute.Int("i", i))))
+		}
 
-// totals adds up the points of the delta sums and histograms in rms.
-func totals(rms []*metricdata.ResourceMetrics) (counted int64, recorded uint64) {
-	for _, rm := range rms {
-		for _, sm := range rm.ScopeMetrics {
-			for _, m := range sm.Metrics {
-				switch data := m.Data.(type) {
-				case metricdata.Sum[int64]:
-					for _, p := range data.DataPoints {
-						counted += p.Value
-					}
-				case metricdata.Histogram[float64]:
-					for _, p := range data.DataPoints {
-						recorded += p.Count
-					}
-				}
+		var heap []uint64
+		for i := range collections {
+			for _, set := range sets {
+				counter.Add(t.Context(), 1, set)
+				histogram.Record(t.Context(), float64(i), set)
+			}
+			elapse(time.Minute)
+			if i == 100 || i == collections/2 || i == collections-1 {
+				heap = append(heap, heapInUse())
+				s := e.Stats()
+				assertConserved(t, s)
+				assert.LessOrEqual(t, s.Queued-s.InFlight, waiting*2*series)
 			}
 		}
+		assert.LessOrEqual(t, slices.Max(heap), heap[0]+heap[0]/4, "%v", heap)
+
+		down.Store(false)
+		require.NoError(t, provider.Shutdown(t.Context()))
+		counted, recorded := totals(inner.Delivered())
+		assert.Equal(t, int64(collections*series), counted)
+		assert.Equal(t, uint64(collections*series), recorded)
+		assert.Empty(t, r.dropped())
+		assertSettled(t, e.Stats())
+		assertEven(t, inner.Delivered())
+	})
+}
+
+// sparing is an exporter whose backend may be down. While it is, it keeps
+// nothing of what it gets: the test is about memory.
+type sparing struct {
+	*metrictest.Exporter
+	down *atomic.Bool
+}
+
+func (s sparing) Export(ctx context.Context, rm *metricdata.ResourceMetrics) error {
+	if s.down.Load() {
+		return errTransient
 	}
-	return counted, recorded
+	return s.Exporter.Export(ctx, rm)
+}
+
+func heapInUse() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// assertEven demands that the collections follow each other without a gap, and
+// that none spans more than about twice the time of another. The first was in
+// flight all the time, and the last two are of the time after the outage.
+func assertEven(t *testing.T, rms []*metricdata.ResourceMetrics) {
+	t.Helper()
+	var spans []time.Duration
+	var end time.Time
+	for _, rm := range rms {
+		require.Positive(t, batch.Points(rm))
+		p := rm.ScopeMetrics[0].Metrics[0].Data.(metricdata.Sum[int64]).DataPoints[0]
+		if !end.IsZero() {
+			assert.Equal(t, end, p.StartTime, "a gap")
+		}
+		end = p.Time
+		spans = append(spans, p.Time.Sub(p.StartTime))
+	}
+	require.Greater(t, len(spans), 25, "%v", spans)
+	even := spans[1 : len(spans)-2]
+	assert.LessOrEqual(t, slices.Max(even), 2*slices.Min(even), "%v", spans)
 }
 
 // The real SDK counts, from several goroutines, while the backend fails half of
@@ -71,7 +155,7 @@ func TestPipelineLosesNothing(t *testing.T) {
 	for w := range writers {
 		wg.Go(func() {
 			for i := range each {
-				set := otelmetric.WithAttributes(attribute.Int("writer", w), attribute.Int("i", i%5))
+				set := apimetric.WithAttributes(attribute.Int("writer", w), attribute.Int("i", i%5))
 				counter.Add(context.Background(), 2, set)
 				histogram.Record(context.Background(), float64(i), set)
 				if i%100 == 0 {

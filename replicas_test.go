@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,43 +20,12 @@ import (
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
 )
 
-// replicas returns n exporters, and the option that adds all but the first. They
-// take time, so that each gets some of what there is.
-func replicas(n int) ([]*metrictest.Exporter, asyncmetric.Option) {
-	all := make([]*metrictest.Exporter, n)
-	for i := range all {
-		all[i] = &metrictest.Exporter{OnExport: slowExport(time.Millisecond)}
-	}
-	var more []metric.Exporter
-	for _, e := range all[1:] {
-		more = append(more, e)
-	}
-	return all, asyncmetric.WithReplicas(more...)
-}
-
-// shutdownAll is shutdown for several exporters.
-func shutdownAll(t *testing.T, e *asyncmetric.Exporter, all []*metrictest.Exporter) {
-	t.Helper()
-	shutdown(t, e, all[0])
-	for _, inner := range all[1:] {
-		assert.Zero(t, inner.Overlaps())
-		assert.Equal(t, 1, inner.Count("Shutdown"))
-	}
-}
-
-func slowExport(latency time.Duration) func(context.Context, *metricdata.ResourceMetrics) error {
-	return func(context.Context, *metricdata.ResourceMetrics) error {
-		time.Sleep(latency)
-		return nil
-	}
-}
-
 func TestReplicasShareTheBatchesOfACollection(t *testing.T) {
 	took := func(n int) (d time.Duration) {
 		synctest.Test(t, func(t *testing.T) {
 			inner, opt := replicas(n)
 			for _, e := range inner {
-				e.OnExport = slowExport(50 * time.Millisecond)
+				e.OnExport = slow(50 * time.Millisecond)
 			}
 			e, _ := start(t, inner[0], opt, asyncmetric.WithMaxExportBatchSize(10))
 			begin := time.Now()
@@ -121,7 +91,7 @@ func TestFailingReplicaDoesNotFailTheOthersBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner, opt := replicas(3)
 		for _, e := range inner {
-			e.OnExport = slowExport(time.Second)
+			e.OnExport = slow(time.Second)
 		}
 		inner[0].OnExport = func(context.Context, *metricdata.ResourceMetrics) error {
 			time.Sleep(time.Second)
@@ -173,7 +143,7 @@ func TestFlushAndShutdownReachEveryReplicaOnceInParallel(t *testing.T) {
 	})
 }
 
-func TestFlushHurriesEveryReplica(t *testing.T) {
+func TestFlushCutsTheBackOffOfEveryReplica(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner, opt := replicas(3)
 		at := make([][]time.Duration, len(inner))
@@ -295,11 +265,14 @@ func (*sizeless) Temporality(k metric.InstrumentKind) metricdata.Temporality {
 func (*sizeless) Aggregation(k metric.InstrumentKind) metric.Aggregation {
 	return metric.DefaultAggregationSelector(k)
 }
-func (*sizeless) Export(context.Context, *metricdata.ResourceMetrics) error { return nil }
-func (*sizeless) ForceFlush(context.Context) error                          { return nil }
-func (*sizeless) Shutdown(context.Context) error                            { return nil }
 
-func TestReplicasWithoutSizeAreNotTakenForOne(t *testing.T) {
+func (*sizeless) Export(context.Context, *metricdata.ResourceMetrics) error { return nil }
+
+func (*sizeless) ForceFlush(context.Context) error { return nil }
+
+func (*sizeless) Shutdown(context.Context) error { return nil }
+
+func TestReplicasOfATypeWithoutSizeAreDifferent(t *testing.T) {
 	e, err := asyncmetric.New(&sizeless{}, asyncmetric.WithReplicas(&sizeless{}))
 	require.NoError(t, err)
 	require.NoError(t, e.Shutdown(t.Context()))
@@ -390,10 +363,10 @@ func TestCollectionsOfOneBatchDoNotDependOnTheFirstExporter(t *testing.T) {
 func TestABatchGoesFromExporterToExporterUntilOneWorks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner, opt := replicas(3)
-		works := -1
+		var works atomic.Int64
 		for i, exporter := range inner {
 			exporter.OnExport = func(context.Context, *metricdata.ResourceMetrics) error {
-				if i == works {
+				if int64(i) == works.Load() {
 					return nil
 				}
 				return errTransient
@@ -401,10 +374,10 @@ func TestABatchGoesFromExporterToExporterUntilOneWorks(t *testing.T) {
 		}
 		e, _ := start(t, inner[0], opt)
 		for i := range inner {
-			works = -1
+			works.Store(-1)
 			export(t, e, int64(i))
-			elapse(time.Hour) // everything is away
-			works = i         // and then only one of them comes back
+			elapse(time.Hour)     // everything is away
+			works.Store(int64(i)) // and then only one of them comes back
 			elapse(15 * time.Minute)
 			assert.Equal(t, uint64(i+1), e.Stats().Exported, "%+v", e.Stats())
 		}
@@ -432,4 +405,54 @@ func TestAHangingReplicaTakesATenthOfTheTimeAtMost(t *testing.T) {
 		assert.LessOrEqual(t, e.Stats().QueuedCollections, 1, "it keeps up")
 		assert.NoError(t, e.Shutdown(t.Context()))
 	})
+}
+
+// A batch must not overtake another one that has an earlier point of the same
+// series.
+func TestACollectionWithRepeatedSeriesGoesOutOneBatchAfterTheOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner, opt := replicas(3)
+		var under, most atomic.Int64
+		for _, exporter := range inner {
+			exporter.OnExport = func(context.Context, *metricdata.ResourceMetrics) error {
+				if n := under.Add(1); n > most.Load() {
+					most.Store(n)
+				}
+				defer under.Add(-1)
+				time.Sleep(time.Second)
+				return nil
+			}
+		}
+		e, _ := start(t, inner[0], opt, asyncmetric.WithMaxExportBatchSize(1))
+		rm := metrictest.Numbers(3, 1)
+		points := rm.ScopeMetrics[0].Metrics[0].Data.(metricdata.Sum[int64]).DataPoints
+		for i := range points {
+			points[i].Attributes = points[0].Attributes
+			points[i].Time = points[0].Time.Add(time.Duration(i) * time.Minute)
+		}
+		require.NoError(t, e.Export(t.Context(), rm))
+		elapse(time.Minute)
+		assert.Equal(t, int64(1), most.Load())
+		assert.Equal(t, uint64(3), e.Stats().Exported)
+		shutdownAll(t, e, inner)
+	})
+}
+
+// Only failures in a row count: an exporter whose batches end keeps its work.
+func TestFailuresBeforeTheEndOfABatchAreForgotten(t *testing.T) {
+	for name, end := range map[string]error{"exported": nil, "dropped": errPermanent} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				inner, opt := replicas(2)
+				var at []time.Duration
+				inner[0].OnExport = failing(&at, errTransient, errTransient, end, errTransient, errTransient, end)
+				e, _ := start(t, inner[0], opt, fixed)
+				export(t, e, 1, 2)
+				elapse(time.Minute)
+				assert.Len(t, at, 6)
+				assert.Zero(t, inner[1].Count("Export"))
+				shutdownAll(t, e, inner)
+			})
+		})
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,22 +23,6 @@ import (
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
 	"github.com/asyncmetric/asyncmetric/queue"
 )
-
-// texts returns what the error handler got.
-func (r *record) texts() []string {
-	var texts []string
-	for _, err := range r.errors() {
-		texts = append(texts, err.Error())
-	}
-	return texts
-}
-
-// giveUp shuts e down with an ended context, whatever becomes of the data.
-func giveUp(e *asyncmetric.Exporter) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return e.Shutdown(ctx)
-}
 
 func TestDropsOfOneReasonAreReportedAtMostEveryTenSecondsWithTheirSum(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -63,17 +48,7 @@ func TestDropsOfOneReasonAreReportedAtMostEveryTenSecondsWithTheirSum(t *testing
 	})
 }
 
-// reported adds up the data points of all drops that were reported.
-func reported(r *record) (points int) {
-	for _, text := range r.texts() {
-		var n int
-		_, _ = fmt.Sscanf(text, "asyncmetric: %d", &n)
-		points += n
-	}
-	return points
-}
-
-func TestDropsThatAreNotFollowedByOthersAreReportedAllTheSame(t *testing.T) {
+func TestTheLastDropsOfASeriesAreReportedToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate()
 		inner := &metrictest.Exporter{OnExport: g.export}
@@ -131,9 +106,10 @@ func TestReasonsAreReportedApart(t *testing.T) {
 
 func TestAnOutageIsReportedWhenItBeginsAtGrowingIntervalsAndWhenItIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		down := true
+		var down atomic.Bool
+		down.Store(true)
 		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
-			if down {
+			if down.Load() {
 				return errTransient
 			}
 			return nil
@@ -157,7 +133,7 @@ func TestAnOutageIsReportedWhenItBeginsAtGrowingIntervalsAndWhenItIsOver(t *test
 		assert.Equal(t, "asyncmetric: exporter x: exports have failed for 2h0m0s: 101 data points wait, 0 data points are lost, "+
 			"resolution is being lost: 19 data points became part of others: "+errTransient.Error(), texts[4])
 
-		down = false
+		down.Store(false)
 		elapse(time.Minute)
 		texts = r.texts()[6:]
 		assert.Equal(t, []string{"asyncmetric: exporter x: the outage is over after " +
@@ -178,7 +154,7 @@ func overDuration(r *record) string {
 	return outage.Duration.Round(time.Millisecond).String()
 }
 
-func TestAnOutageErrorTellsItsState(t *testing.T) {
+func TestAnOutageErrorSaysWhetherTheOutageIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var at []time.Duration
 		inner := &metrictest.Exporter{OnExport: failing(&at, errTransient)}
@@ -201,9 +177,10 @@ func TestAnOutageErrorTellsItsState(t *testing.T) {
 
 func TestAnOutageIsOverWhenWhatWaitedIsDelivered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		down := true
+		var down atomic.Bool
+		down.Store(true)
 		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
-			if down {
+			if down.Load() {
 				return errTransient
 			}
 			time.Sleep(time.Second)
@@ -215,7 +192,7 @@ func TestAnOutageIsOverWhenWhatWaitedIsDelivered(t *testing.T) {
 		}
 		elapse(30 * time.Second)
 		require.Len(t, r.errors(), 1)
-		down = false
+		down.Store(false)
 		elapse(9 * time.Second)
 		assert.Len(t, r.errors(), 1, "some of it still waits")
 		export(t, e, 10) // is not part of it
@@ -319,13 +296,6 @@ func TestADropNamesItsExporterAndItsPosition(t *testing.T) {
 	})
 }
 
-// shutdownFailing shuts e down, which has something to report.
-func shutdownFailing(t *testing.T, e *asyncmetric.Exporter) {
-	t.Helper()
-	assert.Error(t, e.Shutdown(t.Context()))
-	assertSettled(t, e.Stats())
-}
-
 func TestNothingIsReportedAfterShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error { return errTransient }}
@@ -404,4 +374,151 @@ func TestTheTextOfAnErrorMayUseTheExporter(t *testing.T) {
 		assert.NotEmpty(t, r.errors())
 		shutdown(t, e, inner)
 	})
+}
+
+func TestTheHookFindsADropCounted(t *testing.T) {
+	inner := &metrictest.Exporter{OnExport: func(_ context.Context, rm *metricdata.ResourceMetrics) error {
+		return errors.New("refused")
+	}}
+	var e *asyncmetric.Exporter
+	var told []asyncmetric.Drop
+	started := make(chan struct{})
+	e, err := asyncmetric.New(inner, append((&record{}).options(), asyncmetric.WithMaxExportBatchSize(2),
+		asyncmetric.WithOnDrop(func(d asyncmetric.Drop) {
+			<-started
+			told = append(told, d)
+			assert.Equal(t, uint64(4), e.Stats().Dropped)
+			assert.Zero(t, e.Stats().Queued)
+		}))...)
+	require.NoError(t, err)
+	close(started)
+	require.NoError(t, e.Export(t.Context(), metrictest.Numbers(4, 1)))
+	_ = e.Shutdown(t.Context())
+	assert.Len(t, told, 2, "one for each batch, since each has an error of its own")
+}
+
+func TestAnOutageIsReportedWhileNoAttemptIsMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error { return errTransient }}
+		e, r := start(t, inner, asyncmetric.WithRetry(asyncmetric.Retry{InitialInterval: 24 * time.Hour, Jitter: -1}))
+		export(t, e, 1)
+		for reports, after := range []time.Duration{0, time.Minute, 9 * time.Minute, 50 * time.Minute, time.Hour, time.Hour} {
+			if after > 0 {
+				elapse(after - 1)
+				assert.Len(t, r.errors(), reports)
+			}
+			elapse(min(1, after))
+			assert.Len(t, r.errors(), 1+reports)
+		}
+		assert.Equal(t, 1, inner.Count("Export"))
+		require.Error(t, giveUp(e))
+	})
+}
+
+// One timer serves reports of all kinds: each comes at its own time.
+func TestDropsAreReportedInTimeDuringAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &metrictest.Exporter{OnExport: func(_ context.Context, rm *metricdata.ResourceMetrics) error {
+			if metrictest.Value(rm) < 10 {
+				return errTransient
+			}
+			return errPermanent
+		}}
+		e, r := start(t, inner, asyncmetric.WithMaxQueueSize(1), asyncmetric.WithOverflow(queue.DropOldest),
+			asyncmetric.WithRetry(asyncmetric.Retry{InitialInterval: 24 * time.Hour, Jitter: -1}))
+		export(t, e, 1)
+		synctest.Wait()
+		require.Len(t, r.errors(), 1, "the begin of the outage; the next report of it comes after a minute")
+		export(t, e, 2, 3, 4, 5)
+		assert.Len(t, r.errors(), 2)
+		elapse(10*time.Second - 1)
+		assert.Len(t, r.errors(), 2)
+		elapse(1)
+		require.Len(t, r.errors(), 3)
+		assert.ErrorContains(t, r.errors()[2], "2 data points dropped (overflow)")
+		elapse(50 * time.Second)
+		require.Len(t, r.errors(), 4)
+		assert.ErrorContains(t, r.errors()[3], "exports have failed for 1m0s")
+		require.Error(t, giveUp(e))
+	})
+}
+
+func TestEachReasonIsReportedAtItsOwnTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error { return errPermanent }}
+		e, g := held(t, inner, asyncmetric.WithMaxQueueSize(1), asyncmetric.WithOverflow(queue.DropOldest))
+		r := func() int { return len(e.Status().Errors) }
+		export(t, e, 1, 2, 3)
+		assert.Equal(t, 1, r(), "the second drop by overflow waits until 10 s")
+		elapse(5 * time.Second)
+		close(g.open)
+		synctest.Wait()
+		export(t, e, 4)
+		synctest.Wait()
+		assert.Equal(t, 2, r(), "the second that was refused waits until 15 s")
+		elapse(5 * time.Second)
+		assert.Equal(t, 3, r())
+		elapse(5 * time.Second)
+		assert.Equal(t, 4, r())
+		shutdown(t, e, inner)
+	})
+}
+
+func TestAnOutageGoesOnWhenItsBacklogFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		attempts := 0
+		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
+			time.Sleep(time.Second)
+			if attempts++; attempts == 1 || attempts == 3 {
+				return errTransient // the first attempt of 1 and of 2
+			}
+			return nil
+		}}
+		e, r := start(t, inner, asyncmetric.WithRetry(asyncmetric.Retry{InitialInterval: time.Second, Jitter: -1}))
+		export(t, e, 1, 2, 3) // attempts end at 1, 3, 4, 6 and 7 s
+		elapse(3500 * time.Millisecond)
+		export(t, e, 4) // its attempt ends at 8 s
+		elapse(4 * time.Second)
+		assert.Equal(t, uint64(3), e.Stats().Exported)
+		assert.Len(t, r.errors(), 1, "4 waited when the second failure was over")
+		elapse(time.Second)
+		require.Len(t, r.errors(), 2)
+		assert.ErrorContains(t, r.errors()[1], "the outage is over after 7s")
+		shutdown(t, e, inner)
+	})
+}
+
+// A handler that the timer calls has returned when Shutdown does, if the context
+// of Shutdown lasts that long.
+func TestShutdownWaitsForTheErrorHandlerWithinItsContext(t *testing.T) {
+	for patience, waits := range map[time.Duration]bool{time.Second: false, time.Minute: true} {
+		synctest.Test(t, func(t *testing.T) {
+			var called, returned atomic.Int64
+			g := newGate()
+			inner := &metrictest.Exporter{OnExport: g.stuck}
+			e, err := asyncmetric.New(inner, asyncmetric.WithMaxQueueSize(1), asyncmetric.WithOverflow(queue.DropOldest),
+				asyncmetric.WithErrorHandler(otel.ErrorHandlerFunc(func(error) {
+					if called.Add(1) == 2 {
+						time.Sleep(10 * time.Second)
+					}
+					returned.Add(1)
+				})))
+			require.NoError(t, err)
+			export(t, e, 1)
+			synctest.Wait()
+			export(t, e, 2, 3, 4) // one drop is reported now, the other after 10 s
+			elapse(10 * time.Second)
+			require.Equal(t, int64(2), called.Load())
+			close(g.open)
+			begin := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			_ = e.Shutdown(ctx)
+			assert.LessOrEqual(t, time.Since(begin), patience)
+			if waits {
+				assert.Equal(t, called.Load(), returned.Load())
+			}
+			elapse(time.Minute)
+		})
+	}
 }

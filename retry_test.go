@@ -22,7 +22,7 @@ import (
 )
 
 // The types below have the shape of gRPC's, which this module does not import;
-// internal/integration checks the real ones.
+// internal/test/integration checks the real ones.
 type (
 	code       uint32
 	delayProto time.Duration
@@ -35,12 +35,18 @@ type (
 )
 
 func (d *delayProto) AsDuration() time.Duration { return time.Duration(*d) }
+
 func (r *retryInfo) GetRetryDelay() *delayProto { d := delayProto(r.delay); return &d }
-func (c code) String() string                   { return fmt.Sprintf("code %d", uint32(c)) }
-func (s *status) Code() code                    { return s.code }
-func (s *status) Details() []any                { return s.details }
-func (e *statusError) GRPCStatus() *status      { return e.s }
-func (*statusError) Error() string              { return "rpc error" }
+
+func (c code) String() string { return fmt.Sprintf("code %d", uint32(c)) }
+
+func (s *status) Code() code { return s.code }
+
+func (s *status) Details() []any { return s.details }
+
+func (e *statusError) GRPCStatus() *status { return e.s }
+
+func (*statusError) Error() string { return "rpc error" }
 
 func grpcError(c code, details ...any) error {
 	return fmt.Errorf("failed to upload: %w", errors.Join(&statusError{&status{c, details}}))
@@ -58,7 +64,7 @@ func TestDefaultClassify(t *testing.T) {
 		{"nil", nil, false, 0},
 		{"any other error", errors.New("bad request"), false, 0},
 		{"a panic", fmt.Errorf("%w: oops", asyncmetric.ErrPanic), false, 0},
-		{"cancelled, but not by delivery", context.Canceled, false, 0},
+		{"cancelled, but not by the exporter", context.Canceled, false, 0},
 		{"deadline", fmt.Errorf("export: %w", context.DeadlineExceeded), true, 0},
 		{"refused", &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, true, 0},
 		{"refused, bare", fmt.Errorf("dial: %w", syscall.ECONNREFUSED), true, 0},
@@ -71,6 +77,7 @@ func TestDefaultClassify(t *testing.T) {
 		{"EOF", fmt.Errorf("read: %w", io.EOF), true, 0},
 		{"unexpected EOF", fmt.Errorf("read: %w", io.ErrUnexpectedEOF), true, 0},
 		{"joined", errors.Join(errors.New("one"), io.EOF), true, 0},
+		{"joined twice", errors.Join(errors.New("one"), fmt.Errorf("two: %w", errors.Join(errors.New("three"), io.EOF))), true, 0},
 		{"gRPC OK", grpcError(0), false, 0},
 		{"gRPC Canceled", grpcError(1), true, 0},
 		{"gRPC Unknown", grpcError(2), false, 0},
@@ -104,7 +111,8 @@ func TestDefaultClassify(t *testing.T) {
 // misleading has methods and names that look right and are not.
 type misleading struct{ RejectedItems string }
 
-func (misleading) Error() string              { return "misleading" }
+func (misleading) Error() string { return "misleading" }
+
 func (misleading) GRPCStatus(int) (int, bool) { return 0, false }
 
 type retryableError struct{ Throttle string }
@@ -155,12 +163,6 @@ func TestMaxElapsedTimeCostsOnlyTheBatchThatUsesItUp(t *testing.T) {
 	}
 }
 
-// series returns which of the series of metrictest.Numbers the first point is of.
-func series(rm *metricdata.ResourceMetrics) int64 {
-	value, _ := rm.ScopeMetrics[0].Metrics[0].Data.(metricdata.Sum[int64]).DataPoints[0].Attributes.Value("series")
-	return value.AsInt64()
-}
-
 func TestZeroFieldsOfRetryMeanTheDefault(t *testing.T) {
 	delays := map[time.Duration]bool{}
 	for range 20 {
@@ -203,14 +205,6 @@ func TestADelayOfTheServerIsLengthenedAtRandomAndNeverShortened(t *testing.T) {
 	assert.Greater(t, len(waits), 1, "%v", waits)
 }
 
-// asHint classifies the errors of type hint.
-func asHint(err error) asyncmetric.Verdict {
-	if h, ok := err.(hint); ok {
-		return asyncmetric.Verdict{Action: asyncmetric.ActionRetry, After: h.after}
-	}
-	return asyncmetric.Verdict{}
-}
-
 func TestADelayOfTheServerOutlivesItsBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var at []time.Duration
@@ -240,51 +234,104 @@ func TestZeroVerdictLeavesTheDecisionToTheDefault(t *testing.T) {
 	})
 }
 
-func TestARejectedErrorIsAPartialSuccessOfAnyExporter(t *testing.T) {
-	for rejected, dropped := range map[int]uint64{-1: 0, 0: 0, 2: 2, 9: 5} {
-		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
-			return fmt.Errorf("upload: %w", &asyncmetric.RejectedError{Points: rejected, Err: errPermanent})
-		}}
-		e, r := start(t, inner)
-		require.NoError(t, e.Export(t.Context(), metrictest.Numbers(5, 1)))
-		err := e.ForceFlush(t.Context())
-		assert.Equal(t, dropped, e.Stats().Dropped)
-		assert.Equal(t, 5-dropped, e.Stats().Exported)
-		assert.Equal(t, dropped > 0, err != nil, "%v", err)
-		require.Len(t, r.errors(), 1)
-		assert.ErrorIs(t, r.errors()[0], errPermanent)
+func TestRetryBacksOffExactly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var at []time.Duration
+		inner := &metrictest.Exporter{
+			OnExport: failing(&at, errTransient, errTransient, errTransient, errTransient),
+		}
+		e, r := start(t, inner, fixed)
+		export(t, e, 1, 2)
+		elapse(time.Hour)
+		s := time.Second
+		assert.Equal(t, []time.Duration{0, 1 * s, 3 * s, 7 * s, 11 * s, 11 * s}, at, "1 s, 2 s, 4 s, then the maximum")
+		assert.Equal(t, []int64{1, 1, 1, 1, 1, 2}, metrictest.Values(inner.Attempts()), "the order holds")
+		assert.Equal(t, uint64(4), e.Stats().Retries)
+		require.Len(t, r.errors(), 2, "the begin of the outage and its end")
+		assert.ErrorIs(t, r.errors()[0], errTransient)
 		shutdown(t, e, inner)
-	}
+	})
 }
 
-// endless wraps itself, by one method or the other.
-type (
-	endless     struct{}
-	endlessTree struct{}
-)
+func TestDefaultRetryVariesItsDelays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var at []time.Duration
+		inner := &metrictest.Exporter{OnExport: failing(&at, errTransient)}
+		e, _ := start(t, inner)
+		export(t, e, 1)
+		elapse(time.Hour)
+		require.Len(t, at, 2)
+		assert.InDelta(t, time.Second, at[1], float64(time.Second)/2)
+		shutdown(t, e, inner)
+	})
+}
 
-func (endless) Error() string         { return "endless" }
-func (e endless) Unwrap() error       { return e }
-func (endlessTree) Error() string     { return "endless" }
-func (e endlessTree) Unwrap() []error { return []error{e, e} }
+func TestServerDelayIsHonouredUpToMaxInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var at []time.Duration
+		inner := &metrictest.Exporter{
+			OnExport: failing(&at, hint{3 * time.Second}, hint{time.Hour}, hint{time.Millisecond}),
+		}
+		e, _ := start(t, inner, asyncmetric.WithRetry(asyncmetric.Retry{
+			MaxInterval: 10 * time.Second,
+			Multiplier:  1,
+			Jitter:      -1,
+			Classify: func(err error) asyncmetric.Verdict {
+				var h hint
+				if errors.As(err, &h) {
+					return asyncmetric.Verdict{Action: asyncmetric.ActionRetry, After: h.after}
+				}
+				return asyncmetric.Verdict{}
+			},
+		}))
+		export(t, e, 1)
+		elapse(time.Hour)
+		assert.Equal(t, []time.Duration{0, 3 * time.Second, 13 * time.Second, 14 * time.Second}, at)
+		shutdown(t, e, inner)
+	})
+}
 
-func TestErrorsThatWrapThemselvesAreErrorsLikeOthers(t *testing.T) {
-	for _, endless := range []error{endless{}, endlessTree{}, fmt.Errorf("x: %w", endless{}), errors.Join(io.EOF, endless{})} {
-		synctest.Test(t, func(t *testing.T) {
-			fails := func(context.Context) error { return endless }
-			inner := &metrictest.Exporter{OnForceFlush: fails, OnShutdown: fails, OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
-				return endless
-			}}
-			e, r := start(t, inner, asyncmetric.WithMeterProvider(newMeters()))
-			export(t, e, 1)
-			elapse(time.Second)
-			for _, err := range []error{e.ForceFlush(t.Context()), e.Shutdown(t.Context())} {
-				assert.ErrorContains(t, err, "endless")
-				assert.NotErrorIs(t, err, io.ErrUnexpectedEOF, "the search ends")
-			}
-			assert.Equal(t, uint64(1), e.Stats().Dropped)
-			assert.NotEmpty(t, r.errors())
-		})
-		_ = asyncmetric.DefaultClassify(endless)
-	}
+func TestWithoutRetryTriesOnce(t *testing.T) {
+	inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
+		return errTransient
+	}}
+	e, r := start(t, inner, asyncmetric.WithoutRetry())
+	export(t, e, 1)
+	_ = e.ForceFlush(t.Context())
+	assert.Len(t, inner.Attempts(), 1)
+	assert.Equal(t, map[asyncmetric.DropReason]int{asyncmetric.ReasonPermanent: 1}, r.dropped())
+	shutdown(t, e, inner)
+}
+
+func TestMaxElapsedTimeEndsRetries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var at []time.Duration
+		inner := &metrictest.Exporter{OnExport: failing(&at, errTransient, errTransient, errTransient)}
+		e, r := start(t, inner, asyncmetric.WithRetry(asyncmetric.Retry{Multiplier: 2, Jitter: -1, MaxElapsedTime: 5 * time.Second}))
+		export(t, e, 1, 2)
+		elapse(time.Hour)
+		s := time.Second
+		assert.Equal(t, []time.Duration{0, 1 * s, 3 * s, 3 * s}, at, "the fourth attempt would come after 7 s")
+		assert.Equal(t, map[asyncmetric.DropReason]int{asyncmetric.ReasonElapsed: 1}, r.dropped())
+		assert.Equal(t, []int64{2}, metrictest.Values(inner.Delivered()))
+		shutdown(t, e, inner)
+	})
+}
+
+func TestADelayOfTheServerHoldsAlsoWhenItsBatchIsDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var at []time.Duration
+		inner := &metrictest.Exporter{OnExport: failing(&at, hint{10 * time.Second})}
+		e, r := start(t, inner, asyncmetric.WithRetry(asyncmetric.Retry{
+			Jitter: -1,
+			Classify: func(err error) asyncmetric.Verdict {
+				return asyncmetric.Verdict{Action: asyncmetric.ActionDrop, After: err.(hint).after}
+			},
+		}))
+		export(t, e, 1, 2)
+		elapse(time.Minute)
+		assert.Equal(t, []time.Duration{0, 10 * time.Second}, at)
+		assert.Equal(t, map[asyncmetric.DropReason]int{asyncmetric.ReasonPermanent: 1}, r.dropped())
+		shutdown(t, e, inner)
+	})
 }

@@ -140,7 +140,7 @@ func (s *sender) attempt(f *inflight, b *outgoing) result {
 		return s.drop(f, b, b.points(), ReasonPermanent, a.err)
 	}
 	took := b.last.Sub(begin)
-	s.health.failed()
+	s.health.failed(took)
 	if s.config.retryDisabled {
 		return s.giveUp(f, b, took, a.err)
 	}

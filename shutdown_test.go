@@ -16,7 +16,6 @@ import (
 
 	"github.com/asyncmetric/asyncmetric"
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
-	"github.com/asyncmetric/asyncmetric/queue"
 )
 
 func TestShutdownDrainsThenShutsTheInnerExporterDown(t *testing.T) {
@@ -40,16 +39,6 @@ func TestShutdownRepeatsWhatFails(t *testing.T) {
 		s := time.Second
 		assert.Equal(t, []time.Duration{0, 2 * s, 7 * s, 17 * s, 17 * s}, at, "at once, then with delays that start anew")
 	})
-}
-
-// outage is an inner exporter whose backend is away: it waits for its context
-// and returns the cause.
-func outage(causes chan<- error) func(context.Context, *metricdata.ResourceMetrics) error {
-	return func(ctx context.Context, _ *metricdata.ResourceMetrics) error {
-		<-ctx.Done()
-		causes <- context.Cause(ctx)
-		return ctx.Err()
-	}
 }
 
 func TestShutdownEndsWithItsContext(t *testing.T) {
@@ -160,7 +149,7 @@ func TestShutdownReturnsWithinItsContextWhenTheInnerExporterIsStuck(t *testing.T
 		assert.Equal(t, map[asyncmetric.DropReason]int{asyncmetric.ReasonShutdown: 2}, r.dropped())
 		s := e.Stats()
 		assertConserved(t, s)
-		assert.Equal(t, 1, s.InFlight, "nobody knows yet how it ends")
+		assert.Equal(t, 1, s.InFlight, "its attempt has not ended")
 		assert.Zero(t, inner.Count("Shutdown"), "no two calls at once")
 
 		close(g.open)
@@ -363,9 +352,6 @@ func TestFlushThatShutdownPreventsIsAnError(t *testing.T) {
 	})
 }
 
-// keeping is a queue that says it keeps what it has for the next process.
-func keeping(t *testing.T) durable { return durable{newQueue(t)} }
-
 func TestShutdownSaysWhatADurableQueueKeeps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner := &metrictest.Exporter{OnExport: outage(make(chan error, 10))}
@@ -389,21 +375,7 @@ func TestShutdownSaysWhatADurableQueueKeeps(t *testing.T) {
 	})
 }
 
-// handing is a queue that hands over to others at once.
-type handing struct{ durable }
-
-func (h handing) Put(ctx context.Context, rm *metricdata.ResourceMetrics) error {
-	if err := h.durable.Put(ctx, rm); err != nil {
-		return err
-	}
-	entry, err := h.Queue.Take(ctx, queue.Limit{})
-	if err != nil {
-		return err
-	}
-	return entry.Settle(queue.Outcome{Exported: entry.Points()})
-}
-
-func TestShutdownOfAQueueThatHandsOverLeavesNothing(t *testing.T) {
+func TestShutdownOfAQueueThatDeliversItselfLeavesNothing(t *testing.T) {
 	inner := &metrictest.Exporter{}
 	e, _ := start(t, inner, asyncmetric.WithQueue(handing{keeping(t)}))
 	export(t, e, 1, 2)
@@ -414,7 +386,7 @@ func TestShutdownOfAQueueThatHandsOverLeavesNothing(t *testing.T) {
 }
 
 func TestShutdownCountsWhatIsUndeliveredAtOneInstant(t *testing.T) {
-	for range 50 { // the race is for whoever counts while the last batch ends
+	for range 50 { // the last batch may end while Shutdown counts
 		synctest.Test(t, func(t *testing.T) {
 			g := newGate()
 			inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
@@ -455,17 +427,6 @@ func TestShutdownWithAnEndedContextStillShutsTheInnerExporterDown(t *testing.T) 
 	})
 }
 
-// closing is a queue that says when it is closed.
-type closing struct {
-	queue.Queue
-	onClose func()
-}
-
-func (c closing) Close() error {
-	c.onClose()
-	return c.Queue.Close()
-}
-
 func TestTheQueueIsClosedBeforeTheInnerExporter(t *testing.T) {
 	inner := &metrictest.Exporter{}
 	var before []string
@@ -473,4 +434,72 @@ func TestTheQueueIsClosedBeforeTheInnerExporter(t *testing.T) {
 	export(t, e, 1)
 	shutdown(t, e, inner)
 	assert.Equal(t, []string{"Export"}, before)
+}
+
+// A typed error of an exporter may panic when it is printed.
+func TestErrorsOfFlushAndShutdownCanBePrinted(t *testing.T) {
+	evil := func(context.Context) error { return panicky{errors.New("inside")} }
+	inner := &metrictest.Exporter{OnForceFlush: evil, OnShutdown: evil}
+	e, _ := start(t, inner)
+	flushErr, downErr := e.ForceFlush(t.Context()), e.Shutdown(t.Context())
+	assert.ErrorContains(t, flushErr, ": ForceFlush of the inner exporter: ")
+	assert.ErrorContains(t, downErr, ": Shutdown of the inner exporter: ")
+}
+
+func TestShutdownKeepsTimeForTheShutdownOfTheInnerExporter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		left := time.Duration(0)
+		inner := &metrictest.Exporter{
+			OnForceFlush: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+			OnShutdown: func(ctx context.Context) error {
+				deadline, _ := ctx.Deadline()
+				left = time.Until(deadline)
+				return nil
+			},
+		}
+		e, _ := start(t, inner)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		_ = e.Shutdown(ctx)
+		assert.Positive(t, left)
+	})
+}
+
+func TestShutdownKeepsATenthOfAShortTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &metrictest.Exporter{OnExport: outage(make(chan error, 10))}
+		e, _ := start(t, inner)
+		export(t, e, 1)
+		begin := time.Now()
+		assert.ErrorIs(t, giveUpOf(e, 200*time.Millisecond), context.DeadlineExceeded)
+		assert.Equal(t, 180*time.Millisecond, time.Since(begin))
+	})
+}
+
+// Without retries, a shutdown while the backend is away leaves everything to the
+// next process, instead of trying each batch once and dropping it.
+func TestShutdownWithoutRetryLeavesTheRestToADurableQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		inner := &metrictest.Exporter{OnExport: func(ctx context.Context, rm *metricdata.ResourceMetrics) error {
+			return errors.Join(g.export(ctx, rm), errTransient)
+		}}
+		e, r := start(t, inner, asyncmetric.WithQueue(keeping(t)), asyncmetric.WithoutRetry())
+		export(t, e, 1, 2)
+		<-g.arrived
+		result := make(chan error, 1)
+		go func() { result <- e.Shutdown(t.Context()) }()
+		synctest.Wait()
+		close(g.open)
+		err := <-result
+		var undelivered *asyncmetric.UndeliveredError
+		require.ErrorAs(t, err, &undelivered)
+		assert.True(t, undelivered.Kept)
+		assert.Equal(t, 2, undelivered.Points)
+		assert.ErrorContains(t, undelivered, "retries are off")
+		assert.ErrorIs(t, err, errTransient, "why the last attempt failed")
+		assert.Equal(t, 1, inner.Count("Export"))
+		assert.Empty(t, r.dropped())
+		assert.Equal(t, 2, e.Stats().Queued)
+	})
 }

@@ -61,7 +61,7 @@ func TestStatusFollowsTheLifeOfAnExporter(t *testing.T) {
 	})
 }
 
-func TestStatusOfADeliveryUnderWay(t *testing.T) {
+func TestStatusIsDeliveringDuringAnAttempt(t *testing.T) {
 	g := newGate()
 	inner := &metrictest.Exporter{OnExport: g.stuck}
 	e, _ := start(t, inner)
@@ -120,11 +120,6 @@ func TestStatusKeepsTheLastErrors(t *testing.T) {
 		shutdown(t, e, inner)
 	})
 }
-
-// panicky is an error whose text cannot be had.
-type panicky struct{ error }
-
-func (panicky) Error() string { panic("no text") }
 
 func TestStatusSurvivesAnErrorThatPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -207,4 +202,45 @@ func TestExportersHaveNamesOfTheirOwn(t *testing.T) {
 	assert.NotEqual(t, a.Status().Name, b.Status().Name)
 	assert.True(t, strings.HasPrefix(a.Status().Name, "github.com/asyncmetric/asyncmetric.Exporter/"))
 	require.NoError(t, errors.Join(a.Shutdown(t.Context()), b.Shutdown(t.Context())))
+}
+
+func TestOldestAgeIsThatOfWhatHasNotEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		inner := &metrictest.Exporter{OnExport: g.stuck}
+		e, _ := start(t, inner)
+		export(t, e, 1)
+		elapse(3 * time.Second)
+		export(t, e, 2)
+		elapse(4 * time.Second)
+		s := e.Stats()
+		assert.Equal(t, 7*time.Second, s.OldestAge)
+		assert.Equal(t, 2, s.QueuedCollections)
+		g.open <- struct{}{}
+		synctest.Wait()
+		assert.Equal(t, 4*time.Second, e.Stats().OldestAge)
+		close(g.open)
+		shutdown(t, e, inner)
+	})
+}
+
+// A flush does not cut short a delay that the server asked for, and Status goes
+// on to say so.
+func TestStatusIsBackingOffWhileAFlushWaitsForADelayOfTheServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var at []time.Duration
+		inner := &metrictest.Exporter{OnExport: failing(&at, hint{10 * time.Second})}
+		e, _ := start(t, inner, asyncmetric.WithRetry(asyncmetric.Retry{Jitter: -1, Classify: asHint}))
+		begin := time.Now()
+		export(t, e, 1)
+		elapse(time.Second)
+		flushed := make(chan error, 1)
+		go func() { flushed <- e.ForceFlush(t.Context()) }()
+		synctest.Wait()
+		s := e.Status()
+		assert.Equal(t, asyncmetric.StateBackingOff, s.State)
+		assert.Equal(t, begin.Add(10*time.Second), s.RetryAt)
+		assert.NoError(t, <-flushed)
+		shutdown(t, e, inner)
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -18,67 +19,9 @@ import (
 	"github.com/asyncmetric/asyncmetric/queue"
 )
 
-// observedQueue is a queue in memory whose Take a test can get in before.
-type observedQueue struct {
-	*queue.Memory
-	beforeTake func(ctx context.Context, waiting int) error
-}
-
-func newObservedQueue(t *testing.T, beforeTake func(context.Context, int) error) *observedQueue {
-	t.Helper()
-	m, err := queue.NewMemory(1000, queue.DropOldest)
-	require.NoError(t, err)
-	return &observedQueue{m, beforeTake}
-}
-
-func (q *observedQueue) Take(ctx context.Context, limit queue.Limit) (queue.Entry, error) {
-	s := q.Stats()
-	if err := q.beforeTake(ctx, s.Queued-s.InFlight); err != nil {
-		return nil, err
-	}
-	return q.Memory.Take(ctx, limit)
-}
-
-// A flush may begin when delivery has looked at the flushes and has not taken
-// the next collection yet; that one may even be accepted in between.
-func TestFlushDoesNotWaitForWhatIsTakenBehindIt(t *testing.T) {
-	for name, opts := range map[string][]asyncmetric.Option{
-		"alone":     nil,
-		"lingering": {asyncmetric.WithMerging(time.Hour)},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				var e *asyncmetric.Exporter
-				started := make(chan struct{})
-				flushed := make(chan error, 1)
-				once := false
-				q := newObservedQueue(t, func(context.Context, int) error {
-					<-started
-					if once {
-						return nil
-					}
-					once = true
-					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-					go func() { defer cancel(); flushed <- e.ForceFlush(ctx) }()
-					time.Sleep(time.Second) // it has begun, and waits for nothing
-					return e.Export(t.Context(), metrictest.Numbers(1, 1))
-				})
-				g := newGate()
-				inner := &metrictest.Exporter{OnExport: g.stuck}
-				e, _ = start(t, inner, append(opts, asyncmetric.WithQueue(q))...)
-				close(started)
-				assert.NoError(t, <-flushed)
-				assert.Equal(t, 1, inner.Count("ForceFlush"))
-				close(g.open)
-				shutdown(t, e, inner)
-			})
-		})
-	}
-}
-
 // Taking one more collection may wait for a disk or a network. What has been
 // taken must not wait with it for long, and not at all for a flush.
-func TestWhatIsInHandDoesNotWaitForTheNext(t *testing.T) {
+func TestEntriesInFlightDoNotWaitForASlowQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newObservedQueue(t, func(ctx context.Context, waiting int) error {
 			if waiting > 0 {
@@ -97,62 +40,14 @@ func TestWhatIsInHandDoesNotWaitForTheNext(t *testing.T) {
 	})
 }
 
-func TestWhoIsToldOfADropFindsItCounted(t *testing.T) {
-	inner := &metrictest.Exporter{OnExport: func(_ context.Context, rm *metricdata.ResourceMetrics) error {
-		return errors.New("refused")
-	}}
-	var e *asyncmetric.Exporter
-	var told []asyncmetric.Drop
-	started := make(chan struct{})
-	e, err := asyncmetric.New(inner, append((&record{}).options(), asyncmetric.WithMaxExportBatchSize(2),
-		asyncmetric.WithOnDrop(func(d asyncmetric.Drop) {
-			<-started
-			told = append(told, d)
-			assert.Equal(t, uint64(4), e.Stats().Dropped)
-			assert.Zero(t, e.Stats().Queued)
-		}))...)
-	require.NoError(t, err)
-	close(started)
-	require.NoError(t, e.Export(t.Context(), metrictest.Numbers(4, 1)))
-	_ = e.Shutdown(t.Context())
-	assert.Len(t, told, 2, "one for each batch, since each has an error of its own")
-}
-
-// A typed error of an exporter may panic when it is printed.
-func TestErrorsOfFlushAndShutdownCanBePrinted(t *testing.T) {
-	evil := func(context.Context) error { return panicky{errors.New("inside")} }
-	inner := &metrictest.Exporter{OnForceFlush: evil, OnShutdown: evil}
-	e, _ := start(t, inner)
-	flushErr, downErr := e.ForceFlush(t.Context()), e.Shutdown(t.Context())
-	assert.ErrorContains(t, flushErr, ": ForceFlush of the inner exporter: ")
-	assert.ErrorContains(t, downErr, ": Shutdown of the inner exporter: ")
-}
-
-func TestShutdownKeepsTimeForTheShutdownOfTheInnerExporter(t *testing.T) {
+func TestAFailingTakeIsRepeatedAfterABackOffWhateverTheQueueSignals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		left := time.Duration(0)
-		inner := &metrictest.Exporter{
-			OnForceFlush: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
-			OnShutdown: func(ctx context.Context) error {
-				deadline, _ := ctx.Deadline()
-				left = time.Until(deadline)
-				return nil
-			},
-		}
-		e, _ := start(t, inner)
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		defer cancel()
-		_ = e.Shutdown(ctx)
-		assert.Positive(t, left)
-	})
-}
-
-func TestAFailingTakeIsRepeatedAfterABackOffSignalsOrNot(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		broken, tried := true, 0
+		var broken atomic.Bool
+		broken.Store(true)
+		var tried atomic.Int64
 		q := newObservedQueue(t, func(context.Context, int) error {
-			tried++
-			if broken {
+			tried.Add(1)
+			if broken.Load() {
 				return errors.New("the disk is broken")
 			}
 			return nil
@@ -163,10 +58,10 @@ func TestAFailingTakeIsRepeatedAfterABackOffSignalsOrNot(t *testing.T) {
 			export(t, e, 1) // each of them signals
 			elapse(100 * time.Millisecond)
 		}
-		assert.LessOrEqual(t, tried, 1+1+1+15, "after 1 s, 2 s, 4 s, and each 4 s from then on")
+		assert.LessOrEqual(t, tried.Load(), int64(1+1+1+15), "after 1 s, 2 s, 4 s, and each 4 s from then on")
 		require.NotEmpty(t, r.errors())
 		assert.ErrorContains(t, r.errors()[0], "taking from the queue: the disk is broken")
-		broken = false
+		broken.Store(false)
 		elapse(4 * time.Second)
 		assert.Equal(t, uint64(600), e.Stats().Exported)
 		shutdown(t, e, inner)
@@ -185,18 +80,12 @@ func TestAFlushWithNothingToWaitForIsServedWhileTheQueueFails(t *testing.T) {
 	})
 }
 
-// giveUpOf shuts e down within d.
-func giveUpOf(e *asyncmetric.Exporter, d time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	defer cancel()
-	return e.Shutdown(ctx)
-}
-
 func TestShutdownDoesNotWaitForTheBackOffOfTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		broken := true
+		var broken atomic.Bool
+		broken.Store(true)
 		q := newObservedQueue(t, func(context.Context, int) error {
-			if broken {
+			if broken.Load() {
 				return errors.New("the disk is broken")
 			}
 			return nil
@@ -205,7 +94,7 @@ func TestShutdownDoesNotWaitForTheBackOffOfTheQueue(t *testing.T) {
 		e, _ := start(t, inner, asyncmetric.WithQueue(q), asyncmetric.WithRetry(asyncmetric.Retry{InitialInterval: time.Hour}))
 		export(t, e, 1)
 		elapse(time.Second)
-		broken = false
+		broken.Store(false)
 		begin := time.Now()
 		shutdown(t, e, inner)
 		assert.Zero(t, time.Since(begin))
@@ -213,70 +102,14 @@ func TestShutdownDoesNotWaitForTheBackOffOfTheQueue(t *testing.T) {
 	})
 }
 
-// panickyQueue panics in one of its methods, for a time.
-type panickyQueue struct {
-	*queue.Memory
-	in string
-}
-
-func (q *panickyQueue) act(method string) {
-	if q.in == method {
-		panic("queue")
-	}
-}
-
-func (q *panickyQueue) Put(ctx context.Context, rm *metricdata.ResourceMetrics) error {
-	q.act("Put")
-	return q.Memory.Put(ctx, rm)
-}
-
-func (q *panickyQueue) Take(ctx context.Context, l queue.Limit) (queue.Entry, error) {
-	q.act("Take")
-	entry, err := q.Memory.Take(ctx, l)
-	return panickyEntry{entry, q}, err
-}
-
-func (q *panickyQueue) Stats() queue.Stats {
-	q.act("Stats")
-	return q.Memory.Stats()
-}
-
-func (q *panickyQueue) Seal() {
-	q.Memory.Seal()
-	q.act("Seal")
-}
-
-func (q *panickyQueue) Close() error {
-	_ = q.Memory.Close()
-	q.act("Close")
-	return nil
-}
-
-type panickyEntry struct {
-	queue.Entry
-	queue *panickyQueue
-}
-
-func (e panickyEntry) Collection() *metricdata.ResourceMetrics {
-	e.queue.act("Collection")
-	return e.Entry.Collection()
-}
-
-func (e panickyEntry) Settle(o queue.Outcome) error {
-	e.queue.act("Settle")
-	return e.Entry.Settle(o)
-}
-
 func TestPanicsOfTheQueueAreReportedAndEndNothing(t *testing.T) {
 	for _, method := range []string{"Put", "Take", "Stats", "Collection", "Settle", "Seal", "Close"} {
 		t.Run(method, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				m, err := queue.NewMemory(1000, queue.DropOldest)
-				require.NoError(t, err)
-				q := &panickyQueue{Memory: m, in: method}
+				q := newPanickyQueue(t, method)
 				inner := &metrictest.Exporter{}
 				e, r := start(t, inner, asyncmetric.WithQueue(q))
-				err = e.Export(t.Context(), metrictest.Numbers(1, 1))
+				err := e.Export(t.Context(), metrictest.Numbers(1, 1))
 				if method == "Put" {
 					assert.ErrorIs(t, err, asyncmetric.ErrPanic)
 					assert.Equal(t, uint64(1), e.Stats().Refused)
@@ -284,11 +117,11 @@ func TestPanicsOfTheQueueAreReportedAndEndNothing(t *testing.T) {
 				elapse(10 * time.Second)
 				_, _ = e.Stats(), e.Status()
 				if method != "Seal" && method != "Close" {
-					q.in = ""
+					q.in.Store("")
 					elapse(time.Minute)
 					export(t, e, 2)
 					elapse(time.Minute)
-					assert.Contains(t, metrictest.Values(inner.Delivered()), int64(2), "delivery goes on")
+					assert.Contains(t, metrictest.Values(inner.Delivered()), int64(2), "the worker goes on")
 					assert.Zero(t, e.Stats().Queued)
 				}
 				err = e.Shutdown(t.Context())
@@ -339,20 +172,140 @@ func TestGoexitOfAnInnerExporterEndsOnlyItsBatch(t *testing.T) {
 	}
 }
 
-func TestWhatDeliveryIsInterruptedInWaitsAgain(t *testing.T) {
+func TestEntriesInFlightWaitAgainAfterAPanicOfTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, err := queue.NewMemory(1000, queue.DropOldest)
-		require.NoError(t, err)
-		q := &panickyQueue{Memory: m, in: "Collection"}
+		q := newPanickyQueue(t, "Collection")
 		inner := &metrictest.Exporter{}
 		e, _ := start(t, inner, asyncmetric.WithQueue(q))
 		export(t, e, 1, 2)
 		elapse(time.Minute)
 		assert.Zero(t, e.Stats().InFlight)
 		assert.Equal(t, 2, e.Stats().Queued)
-		q.in = ""
+		q.in.Store("")
 		elapse(time.Minute)
 		assert.Equal(t, []int64{1, 2}, metrictest.Values(inner.Delivered()))
+		shutdown(t, e, inner)
+	})
+}
+
+func TestUnknownKindIsDeliveredWholeAndReportedOnce(t *testing.T) {
+	type future struct{ metricdata.Gauge[int64] }
+	inner := &metrictest.Exporter{}
+	e, r := start(t, inner, asyncmetric.WithMaxExportBatchSize(1))
+	rm := metrictest.Numbers(2, 1)
+	data := future{metricdata.Gauge[int64]{DataPoints: make([]metricdata.DataPoint[int64], 5)}}
+	rm.ScopeMetrics[0].Metrics = append(rm.ScopeMetrics[0].Metrics, metricdata.Metrics{Name: "tomorrow", Data: data})
+	require.NoError(t, e.Export(t.Context(), rm))
+	require.NoError(t, e.Export(t.Context(), rm))
+	shutdown(t, e, inner)
+
+	require.Len(t, inner.Delivered(), 6)
+	assert.Equal(t, data, inner.Delivered()[2].ScopeMetrics[0].Metrics[0].Data)
+	assert.Equal(t, uint64(6), e.Stats().Exported, "it counts as one point")
+	require.Len(t, r.errors(), 1)
+	assert.ErrorContains(t, r.errors()[0], `"tomorrow"`)
+	assert.ErrorContains(t, r.errors()[0], "asyncmetric_test.future")
+}
+
+// Of a batch that lingers, an entry may take as long to read as the linger
+// lasts.
+func TestALingerWaitsForASlowQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		taken := 0
+		q := newObservedQueue(t, func(ctx context.Context, waiting int) error {
+			if waiting == 0 {
+				return nil
+			}
+			if taken++; taken != 2 {
+				return nil
+			}
+			select {
+			case <-time.After(time.Second):
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+		inner := &metrictest.Exporter{}
+		for v := range int64(2) {
+			require.NoError(t, q.Put(t.Context(), metrictest.Numbers(1, 1+v)))
+		}
+		e, _ := start(t, inner, asyncmetric.WithQueue(q), asyncmetric.WithMerging(10*time.Second))
+		elapse(time.Minute)
+		assert.Equal(t, [][]int64{{1, 2}}, batches(inner.Delivered()))
+		shutdown(t, e, inner)
+	})
+}
+
+func TestTheBackOffOfTheQueueStartsAnewAfterATakeThatSucceeds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var broken atomic.Bool
+		begin := time.Now()
+		var mu sync.Mutex
+		var failed []time.Duration
+		q := newObservedQueue(t, func(context.Context, int) error {
+			if !broken.Load() {
+				return nil
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			failed = append(failed, time.Since(begin))
+			return errors.New("the disk is broken")
+		})
+		inner := &metrictest.Exporter{}
+		e, _ := start(t, inner, asyncmetric.WithQueue(q), fixed)
+		for v := range int64(2) {
+			synctest.Wait()
+			broken.Store(true)
+			export(t, e, v)
+			elapse(3500 * time.Millisecond) // it fails after 0, 1 and 3 s
+			broken.Store(false)
+			elapse(time.Minute)
+		}
+		s := time.Second
+		second := 63500 * time.Millisecond
+		mu.Lock()
+		defer mu.Unlock()
+		assert.Equal(t, []time.Duration{0, s, 3 * s, second, second + s, second + 3*s}, failed)
+		assert.Equal(t, uint64(2), e.Stats().Exported)
+		shutdown(t, e, inner)
+	})
+}
+
+// The oldest of merged entries are those that were too old.
+func TestOfMergedEntriesTheOldestAreSettledAsDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &settledQueue{observedQueue: newObservedQueue(t, func(context.Context, int) error { return nil })}
+		inner := &metrictest.Exporter{}
+		e, g := held(t, inner, asyncmetric.WithQueue(q), asyncmetric.WithMerging(0), asyncmetric.WithMaxAge(10*time.Second))
+		for v := range int64(3) {
+			elapse(4 * time.Second)
+			require.NoError(t, e.Export(t.Context(), metrictest.Numbers(2, 1+v)))
+		}
+		elapse(5 * time.Second) // they are 13 s, 9 s and 5 s old
+		close(g.open)
+		synctest.Wait()
+		assert.Equal(t, []queue.Outcome{{Exported: 1}, {Dropped: 2}, {Exported: 2}, {Exported: 2}}, q.outcomes)
+		shutdown(t, e, inner)
+	})
+}
+
+func TestStatsOfAQueueThatPanicsAreTheLastThatItReturned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newPanickyQueue(t, "")
+		inner := &metrictest.Exporter{}
+		e, r := start(t, inner, asyncmetric.WithQueue(q))
+		export(t, e, 1, 2)
+		synctest.Wait()
+		before := e.Stats()
+		q.in.Store("Stats")
+		assert.Equal(t, before, e.Stats())
+		assert.Equal(t, uint64(2), before.Exported)
+		q.in.Store("")
+		assert.Empty(t, r.errors(), "the caller may hold a lock that the handler needs")
+		export(t, e, 3)
+		require.NotEmpty(t, r.errors())
+		assert.ErrorIs(t, r.errors()[0], asyncmetric.ErrPanic)
 		shutdown(t, e, inner)
 	})
 }

@@ -50,8 +50,8 @@ func TestIntervalIsThatOfAllReplicas(t *testing.T) {
 				return nil
 			}
 		}
-		e, _ := start(t, inner[0], opt, asyncmetric.WithMinInterval(time.Second), asyncmetric.WithMaxExportBatchSize(1))
-		require.NoError(t, e.Export(t.Context(), metrictest.Numbers(6, 1)))
+		e, _ := start(t, inner[0], opt, asyncmetric.WithMinInterval(time.Second), asyncmetric.WithMaxExportBatchSize(5000))
+		require.NoError(t, e.Export(t.Context(), metrictest.Numbers(6*5000, 1))) // large enough that their copies overlap
 		elapse(time.Hour)
 		s := time.Second
 		assert.Equal(t, []time.Duration{0, s, 2 * s, 3 * s, 4 * s, 5 * s}, slices.Sorted(slices.Values(at)))
@@ -131,9 +131,46 @@ func TestElapsedTimeCountsTheInterval(t *testing.T) {
 		e, r := start(t, inner, asyncmetric.WithMinInterval(10*time.Second),
 			asyncmetric.WithRetry(asyncmetric.Retry{MaxElapsedTime: 5 * time.Second}))
 		export(t, e, 1)
+		synctest.Wait()
+		assert.Equal(t, uint64(1), e.Stats().Dropped, "at once: there is nothing to wait for")
 		elapse(time.Hour)
 		assert.Len(t, at, 1, "the next would come after 10 s")
 		assert.Equal(t, map[asyncmetric.DropReason]int{asyncmetric.ReasonElapsed: 1}, r.dropped())
 		shutdown(t, e, inner)
+	})
+}
+
+// The copy of a batch takes time, which must not make the next export start
+// too early.
+func TestTheIntervalBeginsWhenTheExportStarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var at []time.Duration
+		inner := &metrictest.Exporter{OnExport: failing(&at)}
+		e, g := held(t, inner, asyncmetric.WithQueue(newSlowQueue(t, 3*time.Second, 1)), asyncmetric.WithMerging(0),
+			asyncmetric.WithMaxExportBatchSize(2), asyncmetric.WithMinInterval(10*time.Second))
+		export(t, e, 1, 2, 3, 4)
+		close(g.open)
+		elapse(time.Hour)
+		require.Len(t, at, 2)
+		assert.GreaterOrEqual(t, at[1]-at[0], 10*time.Second)
+		shutdown(t, e, inner)
+	})
+}
+
+func TestABatchWhoseTimeIsOverWhileItWaitsForTheIntervalIsTheOnlyOneDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner, opt := replicas(2)
+		var at []time.Duration
+		fails := failing(&at, errTransient)
+		for _, exporter := range inner {
+			exporter.OnExport = fails // whichever is first; never both at once
+		}
+		e, r := start(t, inner[0], opt, asyncmetric.WithMinInterval(10*time.Second), asyncmetric.WithMaxExportBatchSize(1),
+			asyncmetric.WithRetry(asyncmetric.Retry{InitialInterval: 12 * time.Second, Jitter: -1, MaxElapsedTime: 15 * time.Second}))
+		require.NoError(t, e.Export(t.Context(), metrictest.Numbers(4, 1)))
+		elapse(time.Hour)
+		assert.Equal(t, uint64(3), e.Stats().Exported, "the other exporter has its turn at 10 s, and the interval ends at 20 s")
+		assert.Equal(t, map[asyncmetric.DropReason]int{asyncmetric.ReasonElapsed: 1}, r.dropped())
+		shutdownAll(t, e, inner)
 	})
 }

@@ -14,8 +14,9 @@ const quietTime = time.Minute
 
 // An OutageError tells the error handler of a time in which exports fail and are
 // retried: when it begins, after 1 minute, 10 minutes, 1 hour and each further
-// hour, and when everything that waited at its end has been delivered. Use
-// errors.As to tell it from other errors.
+// hour, and when everything that waited at its end has been delivered. With
+// [WithReplicas] it begins when a batch has failed more than three times, so with
+// more than one exporter. Use errors.As to tell it from other errors.
 type OutageError struct {
 	// Exporter is the name of the exporter.
 	Exporter string

@@ -525,3 +525,48 @@ func (e settledEntry) Settle(o queue.Outcome) error {
 	e.queue.outcomes = append(e.queue.outcomes, o)
 	return e.Entry.Settle(o)
 }
+
+// A brokenQueue is one of the application of which single methods are replaced.
+type brokenQueue struct {
+	queue.Queue
+	put   func(context.Context, *metricdata.ResourceMetrics) error
+	take  func(context.Context, queue.Limit) (queue.Entry, error)
+	ready func() <-chan struct{}
+	stats func() queue.Stats
+	info  func() queue.Info
+	close func() error
+}
+
+func newBrokenQueue(t *testing.T, points int, overflow queue.Overflow) *brokenQueue {
+	m, err := queue.NewMemory(points, overflow)
+	require.NoError(t, err)
+	return &brokenQueue{
+		Queue: m, put: m.Put, take: m.Take, ready: m.Ready, stats: m.Stats, info: m.Info, close: m.Close,
+	}
+}
+
+func (q *brokenQueue) Put(ctx context.Context, rm *metricdata.ResourceMetrics) error {
+	return q.put(ctx, rm)
+}
+func (q *brokenQueue) Take(ctx context.Context, l queue.Limit) (queue.Entry, error) {
+	return q.take(ctx, l)
+}
+func (q *brokenQueue) Ready() <-chan struct{} { return q.ready() }
+func (q *brokenQueue) Stats() queue.Stats     { return q.stats() }
+func (q *brokenQueue) Info() queue.Info       { return q.info() }
+func (q *brokenQueue) Close() error           { return q.close() }
+
+// namedByServer is a Retry without jitter that takes hints for what the server
+// says.
+var namedByServer = asyncmetric.WithRetry(asyncmetric.Retry{Jitter: -1, Classify: asHint})
+
+// panickyIs is an error that cannot be compared.
+type panickyIs struct{}
+
+func (panickyIs) Error() string { return "panicky" }
+func (panickyIs) Is(error) bool { panic("is") }
+
+// manyPoints is an entry that has less than it says.
+type manyPoints struct{ queue.Entry }
+
+func (e manyPoints) Points() int { return e.Entry.Points() + 1 }

@@ -496,3 +496,129 @@ func TestASharedFlushHasTheTimeOfItsMostPatientCaller(t *testing.T) {
 		shutdown(t, e, inner)
 	})
 }
+
+func TestFlushFailsForWhatIsDroppedWhereTheApplicationClosesTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, err := queue.NewMemory(100, queue.DropOldest)
+		require.NoError(t, err)
+		g := newGate()
+		inner := &metrictest.Exporter{OnExport: g.export}
+		e, r := start(t, inner, asyncmetric.WithQueue(q))
+		export(t, e, 1, 2, 3)
+		<-g.arrived
+		flushed := make(chan error, 1)
+		go func() { flushed <- e.ForceFlush(t.Context()) }()
+		synctest.Wait()
+		require.NoError(t, q.Close())
+		close(g.open)
+		assert.Error(t, <-flushed, "2 and 3 were dropped: %v", r.dropped())
+		_ = e.Shutdown(t.Context())
+	})
+}
+
+func TestFlushThatBeginsDuringADelayOfTheServerSaysWhyItTimedOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
+			return hint{30 * time.Second}
+		}}
+		e, _ := start(t, inner, namedByServer)
+		export(t, e, 1)
+		elapse(time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		err := e.ForceFlush(ctx)
+		assert.ErrorContains(t, err, "not before 30s")
+		ctx2, cancel2 := context.WithTimeout(t.Context(), time.Second)
+		defer cancel2()
+		_ = e.Shutdown(ctx2)
+	})
+}
+
+func TestFlushEndsAfterTheApplicationHasClosedTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, err := queue.NewMemory(100, queue.DropOldest)
+		require.NoError(t, err)
+		release := make(chan struct{})
+		g := newGate()
+		e, _ := start(t, &metrictest.Exporter{OnExport: g.export}, asyncmetric.WithQueue(q), asyncmetric.WithOnDrop(func(asyncmetric.Drop) { <-release }))
+		export(t, e, 1, 2)
+		<-g.arrived
+		go func() { _ = q.Close() }() // drops 2; the hook is slow
+		synctest.Wait()
+		close(g.open)
+		synctest.Wait()
+		flushed := make(chan time.Time, 1)
+		go func() { _ = e.ForceFlush(t.Context()); flushed <- time.Now() }()
+		elapse(time.Second)
+		begin := time.Now()
+		close(release)
+		assert.Less(t, (<-flushed).Sub(begin), time.Second)
+		_ = e.Shutdown(t.Context())
+	})
+}
+
+// A collection of two batches: the first is refused, then the flush begins, then the second is exported.
+func TestFlushFailsForWhatWasDroppedBeforeItBegan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		n := 0
+		inner := &metrictest.Exporter{}
+		inner.OnExport = func(ctx context.Context, rm *metricdata.ResourceMetrics) error {
+			if n++; n == 1 {
+				return errPermanent
+			}
+			return g.export(ctx, rm)
+		}
+		e, _ := start(t, inner, asyncmetric.WithMaxExportBatchSize(1))
+		require.NoError(t, e.Export(t.Context(), metrictest.Numbers(2, 1)))
+		<-g.arrived
+		before := e.Stats()
+		assert.Zero(t, before.Dropped)
+		assert.Equal(t, 2, before.Queued)
+		flushed := make(chan error, 1)
+		go func() { flushed <- e.ForceFlush(t.Context()) }()
+		synctest.Wait()
+		close(g.open)
+		err := <-flushed
+		assert.ErrorIs(t, err, errPermanent, "one of the two points that were queued has been dropped: %+v", e.Stats())
+		_ = e.Shutdown(t.Context())
+	})
+}
+
+// A flush while the queue fails says so.
+func TestFlushThatTimesOutSaysThatTheQueueFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newBrokenQueue(t, 100, queue.DropOldest)
+		q.take = func(ctx context.Context, l queue.Limit) (queue.Entry, error) { return nil, errors.New("disk") }
+		e, _ := start(t, &metrictest.Exporter{}, asyncmetric.WithQueue(q))
+		export(t, e, 1)
+		elapse(time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		assert.ErrorContains(t, e.ForceFlush(ctx), "disk")
+		ctx2, cancel2 := context.WithTimeout(t.Context(), time.Second)
+		defer cancel2()
+		_ = e.Shutdown(ctx2)
+	})
+}
+
+// The flush waits within a linger for a disk that hangs.
+func TestFlushDoesNotWaitForASlowTakeDuringALinger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newBrokenQueue(t, 100, queue.DropOldest)
+		q.take = func(ctx context.Context, l queue.Limit) (queue.Entry, error) {
+			if s := q.Queue.Stats(); s.Queued == s.InFlight && s.Queued > 0 {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return q.Queue.Take(ctx, l)
+		}
+		e, _ := start(t, &metrictest.Exporter{}, asyncmetric.WithQueue(q), asyncmetric.WithMerging(time.Minute))
+		export(t, e, 1)
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		assert.NoError(t, e.ForceFlush(ctx))
+		_ = e.Shutdown(t.Context())
+	})
+}

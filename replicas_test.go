@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -455,4 +456,103 @@ func TestFailuresBeforeTheEndOfABatchAreForgotten(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestWithoutRetryABrokenExporterCostsAFewBatchesOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error { return errTransient }}
+		healthy := &metrictest.Exporter{}
+		e, _ := start(t, broken, asyncmetric.WithReplicas(healthy), asyncmetric.WithoutRetry())
+		for i := range int64(20) {
+			export(t, e, i)
+			elapse(time.Minute)
+		}
+		s := e.Stats()
+		_ = e.Shutdown(t.Context())
+		assert.GreaterOrEqual(t, s.Exported, uint64(17), "one exporter works: %+v", s)
+	})
+}
+
+func TestHangingReplicasAreTriedOneAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hang := func(ctx context.Context, _ *metricdata.ResourceMetrics) error { <-ctx.Done(); return ctx.Err() }
+		inner := &metrictest.Exporter{}
+		var replicas []asyncmetric.Option
+		for range 7 {
+			replicas = append(replicas, asyncmetric.WithReplicas(&metrictest.Exporter{OnExport: hang}))
+		}
+		e, _ := start(t, inner, append(replicas, fixed, asyncmetric.WithMaxExportBatchSize(1))...)
+		stop := time.Now().Add(2 * time.Hour)
+		var idle time.Duration
+		for time.Now().Before(stop) {
+			require.NoError(t, e.Export(t.Context(), metrictest.Numbers(2, 1)))
+			begin := time.Now()
+			synctest.Wait()
+			for e.Stats().Queued > 0 {
+				elapse(time.Second)
+			}
+			if time.Since(begin) == 0 {
+				elapse(time.Second)
+			} else {
+				idle += time.Since(begin)
+			}
+		}
+		t.Logf("%v of 2h waited", idle)
+		assert.Less(t, idle, 40*time.Minute)
+		_ = e.Shutdown(t.Context())
+	})
+}
+
+// A replica that hangs every other time.
+func TestAReplicaThatHangsAtTimesTakesATenthOfTheTimeAtMost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n atomic.Int64
+		hang := func(ctx context.Context, _ *metricdata.ResourceMetrics) error {
+			if n.Add(1)%3 == 0 {
+				return nil
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		e, _ := start(t, &metrictest.Exporter{}, asyncmetric.WithReplicas(&metrictest.Exporter{OnExport: hang}), fixed, asyncmetric.WithMaxExportBatchSize(1))
+		stop := time.Now().Add(2 * time.Hour)
+		var idle time.Duration
+		for time.Now().Before(stop) {
+			require.NoError(t, e.Export(t.Context(), metrictest.Numbers(2, 1)))
+			begin := time.Now()
+			synctest.Wait()
+			for e.Stats().Queued > 0 {
+				elapse(time.Second)
+			}
+			if time.Since(begin) == 0 {
+				elapse(time.Second)
+			} else {
+				idle += time.Since(begin)
+			}
+		}
+		assert.Less(t, idle, 30*time.Minute)
+		_ = e.Shutdown(t.Context())
+	})
+}
+
+func TestADelayOfTheServerHoldsWhenTheBatchChangesItsExporter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var at []time.Time
+		refuse := func(context.Context, *metricdata.ResourceMetrics) error {
+			mu.Lock()
+			defer mu.Unlock()
+			at = append(at, time.Now())
+			return hint{20 * time.Second}
+		}
+		e, _ := start(t, &metrictest.Exporter{OnExport: refuse}, asyncmetric.WithReplicas(&metrictest.Exporter{OnExport: refuse}), namedByServer)
+		export(t, e, 1)
+		elapse(5 * time.Minute)
+		for i := range at[1:] {
+			assert.GreaterOrEqual(t, at[i+1].Sub(at[i]), 20*time.Second, "attempts %d and %d of one batch at one server", i+1, i+2)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_ = e.Shutdown(ctx)
+	})
 }

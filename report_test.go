@@ -522,3 +522,115 @@ func TestShutdownWaitsForTheErrorHandlerWithinItsContext(t *testing.T) {
 		})
 	}
 }
+
+func TestNoReminderSaysThatExportsFailWhileTheySucceed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
+			if time.Since(begin) < 20*time.Second {
+				return errTransient
+			}
+			return nil
+		}}
+		e, r := start(t, inner, fixed, asyncmetric.WithMinInterval(10*time.Second))
+		for i := range int64(200) {
+			export(t, e, i)
+		}
+		elapse(15 * time.Minute) // exports succeed since 20 s
+		for _, err := range r.errors() {
+			var o *asyncmetric.OutageError
+			if errors.As(err, &o) && !o.Over && o.Duration > 30*time.Second {
+				t.Errorf("%v, but they have succeeded since 20s", err)
+			}
+		}
+		assert.Greater(t, len(inner.Delivered()), 50)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_ = e.Shutdown(ctx)
+	})
+}
+
+func TestPanicsOfTheHookAreReportedAtABearableRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error { return errPermanent }}
+		e, r := start(t, inner, asyncmetric.WithOnDrop(func(asyncmetric.Drop) { panic("hook") }))
+		for i := range int64(700) {
+			export(t, e, i)
+		}
+		synctest.Wait()
+		assert.Less(t, len(r.errors()), 20)
+		_ = e.Shutdown(t.Context())
+	})
+}
+
+func TestNoReminderGivesAReasonThatIsPast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
+			if time.Since(begin) < 20*time.Second {
+				return errTransient
+			}
+			return errPermanent // such as 401
+		}}
+		e, r := start(t, inner, fixed)
+		for i := range int64(120) {
+			export(t, e, i)
+			elapse(time.Minute)
+		}
+		for _, err := range r.errors() {
+			var o *asyncmetric.OutageError
+			if errors.As(err, &o) && !o.Over && o.Duration > time.Minute && !errors.Is(err, errPermanent) {
+				t.Errorf("%v", err)
+			}
+		}
+		_ = e.Shutdown(t.Context())
+	})
+}
+
+func TestNoReminderComesWhileNothingIsToBeExported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
+			return errTransient
+		}}
+		e, r := start(t, inner, asyncmetric.WithRetry(asyncmetric.Retry{MaxElapsedTime: 10 * time.Second}))
+		export(t, e, 1)
+		elapse(5 * time.Hour)
+		for _, err := range r.errors() {
+			var o *asyncmetric.OutageError
+			if errors.As(err, &o) && !o.Over && o.Duration > time.Minute {
+				t.Errorf("nothing waits, the last attempt was 10s after the first: %v", err)
+			}
+		}
+		_ = e.Shutdown(t.Context())
+	})
+}
+
+func TestABrokenReplicaIsNoOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &metrictest.Exporter{}
+		broken := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error { return errTransient }}
+		e, r := start(t, inner, fixed, asyncmetric.WithReplicas(broken), asyncmetric.WithMaxExportBatchSize(1))
+		for range 24 * 40 {
+			require.NoError(t, e.Export(t.Context(), metrictest.Numbers(2, 1)))
+			elapse(90 * time.Second)
+		}
+		errs := r.errors()
+		t.Logf("%d lines, such as %v; %v", len(errs), errs[len(errs)-2], errs[len(errs)-1])
+		assert.Less(t, len(errs), 100)
+		_ = e.Shutdown(t.Context())
+	})
+}
+
+func TestAQueueThatFailsForADayIsReportedAtGrowingIntervals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newBrokenQueue(t, 100, queue.DropOldest)
+		q.take = func(ctx context.Context, l queue.Limit) (queue.Entry, error) { return nil, errors.New("disk") }
+		e, r := start(t, &metrictest.Exporter{}, asyncmetric.WithQueue(q))
+		export(t, e, 1)
+		elapse(24 * time.Hour)
+		assert.Less(t, len(r.errors()), 100)
+		ctx2, cancel2 := context.WithTimeout(t.Context(), time.Second)
+		defer cancel2()
+		_ = e.Shutdown(ctx2)
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/url"
 	"syscall"
@@ -333,5 +334,36 @@ func TestADelayOfTheServerHoldsAlsoWhenItsBatchIsDropped(t *testing.T) {
 		assert.Equal(t, []time.Duration{0, 10 * time.Second}, at)
 		assert.Equal(t, map[asyncmetric.DropReason]int{asyncmetric.ReasonPermanent: 1}, r.dropped())
 		shutdown(t, e, inner)
+	})
+}
+
+func TestANilRejectedErrorIsAWarning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
+			var rejected *asyncmetric.RejectedError
+			return rejected
+		}}
+		e, _ := start(t, inner)
+		export(t, e, 1)
+		synctest.Wait()
+		assert.Zero(t, e.Stats().Dropped)
+		_ = e.Shutdown(t.Context())
+	})
+}
+
+func TestAServerMayNameAnyDelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
+			return hint{math.MaxInt64}
+		}}
+		e, _ := start(t, inner, asyncmetric.WithRetry(asyncmetric.Retry{InitialInterval: time.Millisecond, MaxInterval: math.MaxInt64, Classify: func(err error) asyncmetric.Verdict {
+			return asyncmetric.Verdict{Action: asyncmetric.ActionRetry, After: math.MaxInt64}
+		}}))
+		export(t, e, 1)
+		elapse(time.Second)
+		assert.Len(t, inner.Attempts(), 1)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_ = e.Shutdown(ctx)
 	})
 }

@@ -11,11 +11,13 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/asyncmetric/asyncmetric"
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
+	"github.com/asyncmetric/asyncmetric/queue"
 )
 
 func TestShutdownDrainsThenShutsTheInnerExporterDown(t *testing.T) {
@@ -501,5 +503,62 @@ func TestShutdownWithoutRetryLeavesTheRestToADurableQueue(t *testing.T) {
 		assert.Equal(t, 1, inner.Count("Export"))
 		assert.Empty(t, r.dropped())
 		assert.Equal(t, 2, e.Stats().Queued)
+	})
+}
+
+func TestShutdownKeepsItsContextWhereTheQueueDoesNotClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newBrokenQueue(t, 100, queue.DropOldest)
+		release := make(chan struct{})
+		q.close = func() error { <-release; return q.Queue.Close() }
+		e, _ := start(t, &metrictest.Exporter{}, asyncmetric.WithQueue(q))
+		defer close(release)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		begin := time.Now()
+		_ = e.Shutdown(ctx)
+		assert.LessOrEqual(t, time.Since(begin), 3*time.Second)
+	})
+}
+
+// Shutdown during a failing queue that recovers.
+func TestShutdownDrainsAQueueThatWorksAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newBrokenQueue(t, 100, queue.DropOldest)
+		begin := time.Now()
+		q.take = func(ctx context.Context, l queue.Limit) (queue.Entry, error) {
+			if time.Since(begin) < 10*time.Minute+2*time.Second {
+				return nil, errors.New("disk")
+			}
+			return q.Queue.Take(ctx, l)
+		}
+		inner := &metrictest.Exporter{}
+		e, _ := start(t, inner, asyncmetric.WithQueue(q), asyncmetric.WithRetry(asyncmetric.Retry{Jitter: -1}))
+		export(t, e, 1)
+		time.Sleep(time.Until(begin.Add(10 * time.Minute)))
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		assert.NoError(t, e.Shutdown(ctx), "the queue works for 8 of the 10 seconds that Shutdown has")
+	})
+}
+
+// A handler that blocks does not keep Shutdown.
+func TestShutdownKeepsItsContextWhereTheErrorHandlerBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		g := newGate()
+		e, err := asyncmetric.New(&metrictest.Exporter{OnExport: g.stuck},
+			asyncmetric.WithErrorHandler(otel.ErrorHandlerFunc(func(error) { <-release })))
+		require.NoError(t, err)
+		export(t, e, 1)
+		<-g.arrived
+		ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+		defer cancel()
+		begin := time.Now()
+		_ = e.Shutdown(ctx)
+		assert.LessOrEqual(t, time.Since(begin), 2*time.Second)
+		close(release)
+		close(g.open)
+		time.Sleep(50 * time.Millisecond)
 	})
 }

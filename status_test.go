@@ -244,3 +244,24 @@ func TestStatusIsBackingOffWhileAFlushWaitsForADelayOfTheServer(t *testing.T) {
 		shutdown(t, e, inner)
 	})
 }
+
+func TestStatusShowsTheDelayThatAFlushLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error { return errTransient }}
+		e, _ := start(t, inner, asyncmetric.WithMinInterval(time.Minute),
+			asyncmetric.WithRetry(asyncmetric.Retry{InitialInterval: time.Hour, Jitter: -1}))
+		export(t, e, 1)
+		elapse(time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		_ = e.ForceFlush(ctx)
+		assert.LessOrEqual(t, time.Until(e.Status().RetryAt), time.Minute)
+		at := e.Status().RetryAt
+		n := len(inner.Attempts())
+		elapse(58 * time.Second)
+		t.Logf("attempts %d -> %d, RetryAt was in %v", n, len(inner.Attempts()), time.Until(at))
+		ctx2, cancel2 := context.WithTimeout(t.Context(), time.Second)
+		defer cancel2()
+		_ = e.Shutdown(ctx2)
+	})
+}

@@ -309,3 +309,84 @@ func TestStatsOfAQueueThatPanicsAreTheLastThatItReturned(t *testing.T) {
 		shutdown(t, e, inner)
 	})
 }
+
+func TestATakeWithoutEntryAndErrorIsAnError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newBrokenQueue(t, 100, queue.DropOldest)
+		var once atomic.Bool
+		q.take = func(ctx context.Context, l queue.Limit) (queue.Entry, error) {
+			if once.CompareAndSwap(false, true) {
+				return nil, nil
+			}
+			return q.Queue.Take(ctx, l)
+		}
+		inner := &metrictest.Exporter{}
+		e, _ := start(t, inner, asyncmetric.WithQueue(q))
+		export(t, e, 1)
+		assert.NoError(t, e.Shutdown(context.Background()))
+		assert.Len(t, inner.Delivered(), 1)
+	})
+}
+
+func TestAnErrorOfTheQueueMayPanic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newBrokenQueue(t, 100, queue.DropOldest)
+		var once atomic.Bool
+		q.take = func(ctx context.Context, l queue.Limit) (queue.Entry, error) {
+			if once.CompareAndSwap(false, true) {
+				return nil, panickyIs{}
+			}
+			return q.Queue.Take(ctx, l)
+		}
+		inner := &metrictest.Exporter{}
+		e, _ := start(t, inner, asyncmetric.WithQueue(q))
+		export(t, e, 1)
+		assert.NoError(t, e.Shutdown(context.Background()))
+		assert.Len(t, inner.Delivered(), 1)
+	})
+}
+
+func TestGoexitOfTheQueueEndsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newBrokenQueue(t, 100, queue.DropOldest)
+		var once atomic.Bool
+		q.take = func(ctx context.Context, l queue.Limit) (queue.Entry, error) {
+			if once.CompareAndSwap(false, true) {
+				runtime.Goexit()
+			}
+			return q.Queue.Take(ctx, l)
+		}
+		inner := &metrictest.Exporter{}
+		e, r := start(t, inner, asyncmetric.WithQueue(q))
+		export(t, e, 1, 2, 3)
+		time.Sleep(100 * time.Millisecond)
+		err := e.Shutdown(context.Background())
+		assert.Equal(t, 1, inner.Count("Shutdown"), "the inner exporter is shut down")
+		if len(inner.Delivered()) != 3 {
+			assert.Error(t, err, "3 points were lost, reported: %v", r.errors())
+		}
+	})
+}
+
+func TestAQueueThatMiscountsIsAskedAgainAfterABackOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newBrokenQueue(t, 100, queue.DropOldest)
+		q.info = func() queue.Info { return queue.Info{Durable: true} }
+		q.take = func(ctx context.Context, l queue.Limit) (queue.Entry, error) {
+			e, err := q.Queue.Take(ctx, l)
+			if err != nil {
+				return nil, err
+			}
+			return manyPoints{e}, nil
+		}
+		inner := &metrictest.Exporter{}
+		e, r := start(t, inner, asyncmetric.WithQueue(q))
+		export(t, e, 1)
+		time.Sleep(200 * time.Millisecond)
+		assert.Less(t, len(inner.Attempts()), 10, "sent again and again")
+		assert.NotEmpty(t, r.errors())
+		ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+		defer cancel()
+		_ = e.Shutdown(ctx)
+	})
+}

@@ -165,3 +165,31 @@ func exportAll(t *testing.T, m *queue.Memory) {
 		}
 	}
 }
+
+func TestCloseReturnsWhenTheObserverHasHeardOfWhatItDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, err := queue.NewMemory(1, queue.DropOldest)
+		require.NoError(t, err)
+		open := make(chan struct{})
+		var mu sync.Mutex
+		var heard []queue.DropReason
+		require.NoError(t, m.Start(queue.Observer{Failed: func(error) {}, Dropped: func(d queue.Drop) {
+			if d.Reason == queue.ReasonOverflow {
+				<-open // a hook that takes its time
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			heard = append(heard, d.Reason)
+		}}))
+		require.NoError(t, m.Put(t.Context(), metrictest.Numbers(1, 1)))
+		put := make(chan error, 1)
+		go func() { put <- m.Put(t.Context(), metrictest.Numbers(1, 2)) }()
+		synctest.Wait()
+		require.NoError(t, m.Close())
+		mu.Lock()
+		assert.Equal(t, []queue.DropReason{queue.ReasonShutdown}, heard, "while a Put tells of another drop")
+		mu.Unlock()
+		close(open)
+		require.NoError(t, <-put)
+	})
+}

@@ -145,7 +145,7 @@ func (w *worker) settle() error {
 	for entry, outcome := range f.outcomes {
 		err := entry.Settle(outcome)
 		if errors.Is(err, contain.ErrPanic) || errors.Is(err, contain.ErrGoexit) {
-			return err // abandon returns it: nobody knows whether it is settled
+			return err // abandon returns it: it may not be settled
 		}
 		if err != nil {
 			w.reports.reportOften("settling a collection", err)

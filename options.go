@@ -158,10 +158,11 @@ func WithQueue(q queue.Queue) Option {
 	return optionFunc(func(c *config) { c.queue, c.queueGiven = q, true })
 }
 
-// WithErrorHandler sets what hears of errors that no caller gets: when an outage
+// WithErrorHandler sets the handler of errors that no caller gets: when an outage
 // begins, goes on and is over ([OutageError]), what is dropped, and what else
 // fails. Drops of one reason are reported at most every ten seconds, with their
-// sum. Each error names the exporter. The default is otel.Handle.
+// sum, and so are other errors that may come with each collection. Each error
+// names the exporter. The default is otel.Handle.
 //
 // The handler may be called concurrently, by goroutines of delivery and within
 // Export. It should return quickly, and must not call ForceFlush or Shutdown of
@@ -172,7 +173,7 @@ func WithErrorHandler(h otel.ErrorHandler) Option {
 }
 
 // WithOnDrop sets a function that is called for everything that is dropped,
-// after it has been counted. The error handler hears of it as well, so a program
+// after it has been counted. The error handler gets it as well, so a program
 // that logs errors need not log drops. The same rules as for the handler of
 // [WithErrorHandler] apply, but a panic is reported. The default is none.
 func WithOnDrop(f func(Drop)) Option {

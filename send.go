@@ -246,7 +246,7 @@ func (s *sender) restFor(took time.Duration, err error) {
 	}
 }
 
-// leastWait returns how long the next attempt has to wait whoever is in a hurry.
+// leastWait returns how long the next attempt has to wait, also for a flush.
 func (s *sender) leastWait() time.Duration { return max(s.hold.wait(), s.pacer.wait()) }
 
 // hasPeer reports whether another sender could take a batch over.

@@ -10,10 +10,10 @@ type Status struct {
 	Name string
 	// State is what it is doing.
 	State State
-	// RetryAt is when the batch that failed is tried again, and RetryError how
-	// it failed. They are zero unless State is StateBackingOff, or StateDraining
-	// while a batch waits to be tried again. Where several replicas wait, they
-	// are of the one whose turn comes first.
+	// RetryAt is when the worker sends a batch again that failed, and RetryError
+	// how it failed. They are zero unless State is StateBackingOff, or StateDraining
+	// during a back-off. Where several replicas wait, they are of the one that waits
+	// for the shortest time.
 	RetryAt    time.Time
 	RetryError string
 	// Stats are the counters and sizes.
@@ -38,8 +38,8 @@ const (
 	StateIdle State = "idle"
 	// StateDelivering: the inner exporter is at work, or about to be.
 	StateDelivering State = "delivering"
-	// StateBackingOff: a batch failed and waits to be tried again. Other replicas
-	// may be at work meanwhile.
+	// StateBackingOff: a batch failed and waits for its next attempt. Other replicas
+	// may be at work.
 	StateBackingOff State = "backing off"
 	// StateDraining: Shutdown has been called and has not ended.
 	StateDraining State = "draining"

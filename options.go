@@ -137,9 +137,9 @@ func WithMinInterval(d time.Duration) Option {
 // Collections of one batch are not sent any faster. One with several points of a
 // series, which overflow and [WithMerging] bring about, goes out one batch after
 // the other. An exporter that fails three times in a row hands its batch to
-// another one, and takes new ones only at times while others work. If an
-// exporter does not return from Export at all, delivery waits for it. For
-// Prometheus, see docs/options.md about target_info.
+// another one, gets new ones only at times while others work, and is reported
+// at growing intervals. If an exporter does not return from Export at all,
+// delivery waits for it. For Prometheus, see docs/options.md about target_info.
 //
 // What holds for the exporter given to [New] holds for each of these: it is
 // flushed and shut down, and must not be used elsewhere. All must have the same

@@ -50,9 +50,9 @@ type flushes struct {
 	count   uint64
 	changed chan struct{} // closed, and made anew, when a flush begins
 
-	// Of what is in flight, for flushes that begin later.
+	// For flushes that begin later, until what is in flight is settled.
 	errs []failure // of what was dropped
-	last failure   // of the last attempt that failed
+	last failure   // of the last attempt, or of the queue, that failed
 }
 
 func newFlushes() *flushes { return &flushes{changed: make(chan struct{})} }
@@ -187,8 +187,9 @@ func (fs *flushes) result(f *flush) (dropped, last error) {
 	return errors.Join(errs...), f.last
 }
 
-// contextOf returns a context for one call that serves several flushes. It ends
-// with parent, and when the contexts of all of them have ended.
+// contextOf returns a context for one call that serves several flushes, whose
+// contexts have deadlines. It ends with parent, and when the contexts of all of
+// them have ended.
 func contextOf(parent context.Context, served []*flush) (context.Context, context.CancelFunc) {
 	var latest time.Time
 	for _, f := range served {

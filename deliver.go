@@ -23,18 +23,18 @@ import (
 func (w *worker) deliverNext() (err error) {
 	defer w.abandon()
 	defer contain.Recover("delivery", &err)
-	w.flushInner() // to take may need time
+	w.flushInner() // Take may block
 	entry, err := w.queue.Take(w.ctx, queue.Limit{})
 	switch {
 	case err == queue.ErrEmpty, err == queue.ErrClosed:
+		w.flushes.settled() // an earlier error of the queue is past
 		return err
 	case err != nil:
 		return fmt.Errorf("taking from the queue: %w", err)
 	}
+	w.flushes.settled()
 	w.inflight.add(entry)
-	// A flush that begins from here on waits for this collection. One that began
-	// before and does not must not have to.
-	w.flushInner()
+	w.flushInner() // a flush that does not wait for this entry must not have to
 	w.gather()
 	w.send()
 	return w.settle()
@@ -128,8 +128,8 @@ func (w *worker) choose(batches int) []*sender {
 }
 
 // settle ends the entries in flight, then reports what was dropped, so that the
-// hook finds it counted. What delivery was stopped in the middle of, a durable
-// queue gets back whole, and any other loses.
+// hook finds it counted. If delivery was stopped, a durable queue gets the entries
+// back, and any other drops what has not been exported.
 func (w *worker) settle() error {
 	f := &w.inflight
 	if left := f.left(); left > 0 {
@@ -148,7 +148,7 @@ func (w *worker) settle() error {
 			return err // abandon returns it: it may not be settled
 		}
 		if err != nil {
-			w.reports.reportOften("settling a collection", err)
+			w.reports.reportLimited("settling a collection", err)
 		}
 	}
 	drops := slices.Clone(f.drops)
@@ -189,7 +189,7 @@ func (w *worker) abandon() {
 	f.tally.add(-f.left(), 0)
 	for _, entry := range f.entries {
 		if err := entry.Return(); err != nil {
-			w.reports.reportOften("returning a collection to the queue", err)
+			w.reports.reportLimited("returning a collection to the queue", err)
 		}
 	}
 }

@@ -117,7 +117,8 @@
 // and returns the errors of what was dropped of that. [Exporter.Shutdown] delivers
 // what it can until its context ends, and returns an [UndeliveredError] for what
 // it cannot. No goroutine is left behind, except one that is caught in a call of
-// the inner exporter or of the MeterProvider, until that call returns.
+// code that is given to the Exporter (the inner exporter, a hook, the error
+// handler, a queue, the MeterProvider), until that call returns.
 //
 // # Choosing options
 //

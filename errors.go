@@ -45,7 +45,8 @@ func (n named) errorf(format string, args ...any) error {
 // exporters of OTLP have an error of their own for that, which is recognised,
 // too.
 type RejectedError struct {
-	// Points is how many data points were rejected. Zero makes it a warning.
+	// Points is how many data points were rejected, as many as the batch has at
+	// most. Zero makes it a warning.
 	Points int
 	// Err says why; it may be nil.
 	Err error
@@ -96,7 +97,9 @@ type UndeliveredError struct {
 	// Kept reports whether the queue keeps them for the next process. Of a
 	// collection that was delivered in part it keeps the whole.
 	Kept bool
-	// Err says why: it wraps the error of the context of Shutdown.
+	// Err says why. It wraps the error of the context of Shutdown, or
+	// queue.ErrClosed where the application closed the queue, and under
+	// [WithoutRetry] it may be neither.
 	Err error
 }
 

@@ -46,7 +46,8 @@ var instances atomic.Int64
 // It returns an error if inner is nil or an Exporter itself, if the queue of
 // [WithQueue] is closed or has been given to another Exporter
 // ([queue.ErrClosed], [queue.ErrInUse]), and if an option is invalid; that error
-// wraps [ErrInvalidOption] and names everything that is wrong.
+// wraps [ErrInvalidOption] and names everything that is wrong. The exporters and
+// the queue are the caller's then.
 func New(inner metric.Exporter, opts ...Option) (*Exporter, error) {
 	if err := validateExporter(inner); err != nil {
 		return nil, fmt.Errorf("asyncmetric: New: %w", err)
@@ -66,7 +67,7 @@ func New(inner metric.Exporter, opts ...Option) (*Exporter, error) {
 		telling: make(chan struct{}, 1),
 		stats:   func() queue.Stats { return e.queue.Stats() },
 	}
-	if e.queue, err = newQueue(&c, e.reports.reportOften); err != nil {
+	if e.queue, err = newQueue(&c, e.reports.reportLimited); err != nil {
 		return nil, fmt.Errorf("asyncmetric: %w", err)
 	}
 	if c.meterProvider != nil {
@@ -127,25 +128,24 @@ func (e *Exporter) droppedByQueue(fs *flushes, d Drop) {
 // When the queue is full, the policy of [WithOverflow] decides. What is lost
 // by overflow is reported by [WithOnDrop], the error handler and Stats, and not
 // by an error: a PeriodicReader whose Export fails does not flush its exporter
-// any more. Under queue.DropNewest alone, Export returns [queue.ErrFull]. Under
-// queue.Block alone, it waits for room as long as ctx allows.
+// any more. Only under queue.DropNewest does Export return [queue.ErrFull], and
+// only under queue.Block does it wait for room, as long as ctx allows.
 //
 // A context that has ended does not refuse a collection that need not wait: the
 // reader of the SDK hands over its last collection with one. After Shutdown,
 // Export returns metric.ErrExporterShutdown. With a queue that is not in memory,
 // Export also takes the time of that and may return its errors. On an error
-// nothing has been queued, unless the error says otherwise, and Stats counts the
-// points as refused.
+// nothing has been queued, unless it says that the collection may still be queued
+// (a disk or network did not answer in time). Stats counts the points as refused.
 func (e *Exporter) Export(ctx context.Context, rm *metricdata.ResourceMetrics) error {
 	if rm == nil {
 		return errNilCollection
 	}
-	points := batch.Points(rm)
 	err := e.queue.Put(ctx, rm)
 	if err == nil {
 		return nil
 	}
-	e.refused.Add(uint64(points))
+	e.refused.Add(uint64(batch.Points(rm)))
 	if err == queue.ErrClosed {
 		return metric.ErrExporterShutdown
 	}

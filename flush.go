@@ -11,7 +11,7 @@ import (
 // been exported or dropped, and the inner exporter has been flushed after that.
 // It does not wait for what is exported later. Calls that wait for the same share
 // one flush of the inner exporter. A batch that waits to be sent again is sent at
-// once, unless the server asked for the delay.
+// once, unless the server asked for the delay or [WithMinInterval] demands it.
 //
 // It returns, joined, the errors of what was dropped of the collections that it
 // waited for, by overflow too, and the error of the inner exporter. When ctx ends

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -620,5 +621,30 @@ func TestFlushDoesNotWaitForASlowTakeDuringALinger(t *testing.T) {
 		defer cancel()
 		assert.NoError(t, e.ForceFlush(ctx))
 		_ = e.Shutdown(t.Context())
+	})
+}
+
+func TestFlushThatTimesOutDoesNotNameAnErrorThatIsPast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var failed atomic.Bool
+		q := newObservedQueue(t, func(context.Context, int) error {
+			if failed.CompareAndSwap(false, true) {
+				return errors.New("the disk is slow")
+			}
+			return nil
+		})
+		g := newGate()
+		inner := &metrictest.Exporter{OnExport: g.stuck}
+		e, _ := start(t, inner, asyncmetric.WithQueue(q), fixed)
+		elapse(time.Minute)
+		export(t, e, 1)
+		<-g.arrived
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err := e.ForceFlush(ctx)
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.NotContains(t, err.Error(), "the disk is slow")
+		close(g.open)
+		shutdown(t, e, inner)
 	})
 }

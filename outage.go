@@ -13,7 +13,8 @@ import (
 const quietTime = time.Minute
 
 // An OutageError tells the error handler of a time in which exports fail and are
-// retried: when it begins, after 1 minute, 10 minutes, 1 hour and each further
+// retried: when it begins (but within a minute after the last one only if it
+// lasts), after 1 minute, 10 minutes, 1 hour and each further
 // hour, and when everything that waited at its end has been delivered. With
 // [WithReplicas] it begins when a batch has failed more than three times, so with
 // more than one exporter. Use errors.As to tell it from other errors.
@@ -72,8 +73,8 @@ func (r *reports) failed(points int, err error) {
 	}
 }
 
-// succeeded notes an attempt that succeeded.
-func (r *reports) succeeded() {
+// answered notes that the destination took a batch, or refused it for good.
+func (r *reports) answered() {
 	if !r.hasOutage() {
 		return
 	}

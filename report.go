@@ -75,7 +75,7 @@ func (r *reports) dropped(d Drop) {
 	d.Exporter = string(r.name)
 	r.metrics.Dropped(d.Points, string(d.Reason))
 	if err := contain.Call("the function of WithOnDrop", func() error { r.hook(d); return nil }); err != nil {
-		r.reportOften("a hook", err)
+		r.reportLimited("a hook", err)
 	}
 }
 
@@ -88,9 +88,9 @@ func (r *reports) reportDrop(d Drop) {
 	})
 }
 
-// reportOften tells the error handler of an error that may come with every
+// reportLimited tells the error handler of an error that may come with every
 // collection.
-func (r *reports) reportOften(kind string, err error) {
+func (r *reports) reportLimited(kind string, err error) {
 	r.limit(kind, 0, func(int) error { return r.name.errorf("%s: %w", kind, err) })
 }
 

@@ -12,7 +12,8 @@ import (
 	"github.com/asyncmetric/asyncmetric/internal/outcome"
 )
 
-// Retry says how a failed export is repeated: after a delay that grows from
+// Retry says how a failed export is repeated, and how a queue that fails is asked
+// again: after a delay that grows from
 // InitialInterval by Multiplier up to MaxInterval, each time varied at random by
 // the share Jitter. Zero means the default in each field.
 //
@@ -39,7 +40,8 @@ type Retry struct {
 	// Zero means 0.5, a negative number none.
 	Jitter float64
 	// Classify says what an error of the inner exporter means. With [WithReplicas]
-	// it may be called concurrently. Nil means [DefaultClassify].
+	// it may be called concurrently. If it panics, the batch is dropped. Nil means
+	// [DefaultClassify].
 	//
 	// It does not see the errors of batches that the server accepted, with or
 	// without rejected points: they would be counted twice if they were sent
@@ -51,7 +53,9 @@ type Retry struct {
 // leaves that to [DefaultClassify].
 type Verdict struct {
 	Action Action
-	// After is the delay that the server asked for, zero if it did not.
+	// After is the delay that the server asked for, zero if it did not. The next
+	// attempt waits for it, also that of the next batch where this one is dropped.
+	// With ActionDefault it is ignored.
 	After time.Duration
 }
 

@@ -135,8 +135,7 @@ func (s *sender) attempt(f *inflight, b *outgoing) result {
 		b.result = context.Cause(s.ctx) // it may be the stop that made the attempt fail
 		return stopped
 	case a.verdict.Action == ActionDrop:
-		s.health.succeeded()
-		s.reports.succeeded() // it is an answer
+		s.answered()
 		return s.drop(f, b, b.points(), ReasonPermanent, a.err)
 	}
 	took := b.last.Sub(begin)
@@ -168,19 +167,25 @@ func (s *sender) giveUp(f *inflight, b *outgoing, took time.Duration, err error)
 	return s.drop(f, b, b.points(), ReasonPermanent, err)
 }
 
+// answered notes that the destination is there: it took a batch, or refused it for
+// good.
+func (s *sender) answered() {
+	s.health.succeeded()
+	s.broken.reset()
+	s.reports.answered()
+}
+
 // accept ends a batch that the server took, but for rejected points.
 func (s *sender) accept(f *inflight, b *outgoing, a answer) result {
 	rejected := min(b.points(), a.rejected)
 	f.export(b.points() - rejected)
-	s.health.succeeded()
-	s.broken.reset()
-	s.reports.succeeded()
+	s.answered()
 	switch {
 	case rejected > 0:
 		s.drop(f, b, rejected, ReasonPermanent, a.err)
 	case a.err != nil:
 		b.result = nil
-		s.reports.reportOften("exported, with a warning", a.err)
+		s.reports.reportLimited("exported, with a warning", a.err)
 	}
 	return ended
 }
@@ -207,24 +212,25 @@ func (s *sender) backOff(f *inflight, b *outgoing, took time.Duration) result {
 		wait, next = s.hold.wait(), handOver // the server may be that of the others, too
 		s.restFor(took+wait, b.failure)
 	}
+	failed := contain.Text(b.failure)
+	show := func(wait time.Duration) { s.backingOff.Store(&backingOff{time.Now().Add(wait), failed}) }
+	show(wait)
+	defer s.backingOff.Store(nil)
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
-	defer s.backingOff.Store(nil)
 	for {
-		s.backingOff.Store(&backingOff{until: time.Now().Add(wait), err: contain.Text(b.failure)})
 		changed := s.flushes.untilChanged()
 		if newest := s.flushes.newest(b.position); newest > s.lastFlush {
 			s.lastFlush = newest
 			b.delays.Reset()
 			wait = s.leastWait()
+			show(wait)
 			timer.Reset(wait)
-			continue
 		}
 		select {
 		case <-timer.C:
 			return next
 		case <-changed:
-			wait = time.Until(s.backingOff.Load().until)
 		case <-s.ctx.Done():
 			return stopped
 		}

@@ -19,9 +19,10 @@ import (
 // or left to the next process if the queue is durable. [WithDrainTimeout] bounds
 // it, too.
 //
-// Shutdown returns within ctx even if the inner exporter does not; only when
-// ctx is cancelled, or has ended from the start, the inner exporter is given
-// 100 ms to return. What remains to be done is then done in the background, when
+// Shutdown returns within ctx even if the inner exporter does not, and at most 30
+// ms later where the queue or the error handler holds it up. Only when ctx is
+// cancelled, or has ended from the start, the inner exporter is given 100 ms to
+// return. What remains to be done is then done in the background, when
 // the call of the inner exporter returns.
 //
 // It returns all errors joined: those of the batches that were dropped

@@ -39,7 +39,7 @@ type Stats struct {
 	// QueuedCollections is the number of collections that are still to be
 	// delivered, the one in flight included.
 	QueuedCollections int
-	// OldestAge is how long ago the oldest of them was exported; zero if there
+	// OldestAge is how long ago the oldest of them was accepted; zero if there
 	// is none.
 	OldestAge time.Duration
 }

@@ -24,8 +24,8 @@ type Status struct {
 	// Errors are the last ones that the error handler was given, at most 16,
 	// the newest first.
 	Errors []ReportedError
-	// Settings are the options that are in effect, in the order of the
-	// documentation.
+	// Settings are the inner exporter and the options that have a value to show, as
+	// they are in effect.
 	Settings []Setting
 }
 

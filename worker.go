@@ -28,7 +28,7 @@ type worker struct {
 	senders []*sender // one for each exporter, at least one
 
 	done     chan struct{} // closed when the exporters have been shut down
-	closeErr error         // of that; read after done
+	closeErr error         // how that failed; read after done
 
 	// Owned by the goroutine.
 	inflight inflight
@@ -66,6 +66,8 @@ func (w *worker) run() {
 			w.delays.Reset()
 			w.trouble.reset()
 		case err == queue.ErrEmpty:
+			w.delays.Reset()
+			w.trouble.reset()
 			w.idle(changed, nil)
 		case err == queue.ErrClosed:
 			isDrained = true
@@ -98,7 +100,7 @@ func (w *worker) idle(changed <-chan struct{}, timeout <-chan time.Time) {
 // backOff waits before a queue that failed with err is asked again. A Shutdown
 // does not wait for that.
 func (w *worker) backOff(err error) {
-	w.flushes.failed(0, err)
+	w.flushes.failed(0, err) // concerns whatever a flush waits for
 	if w.trouble.take(time.Now()) {
 		w.reports.report(err)
 	}
@@ -122,7 +124,8 @@ func (w *worker) backOff(err error) {
 }
 
 // flushInner flushes the exporters, once for all flushes that wait for nothing
-// else. To ask the queue here keeps the next collection from coming in between.
+// else. The worker asks the queue itself, so it takes nothing between the answer
+// and the flush.
 func (w *worker) flushInner() {
 	passed := w.flushes.passed(w.queue.Stats)
 	if len(passed) == 0 || w.ctx.Err() != nil {

@@ -390,3 +390,29 @@ func TestAQueueThatMiscountsIsAskedAgainAfterABackOff(t *testing.T) {
 		_ = e.Shutdown(ctx)
 	})
 }
+
+func TestAQueueThatIsEmptyWorks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked []time.Duration
+		begin := time.Now()
+		q := newObservedQueue(t, func(_ context.Context, waiting int) error {
+			asked = append(asked, time.Since(begin))
+			if len(asked)%2 == 1 { // and then it is empty
+				return errors.New("the disk is slow")
+			}
+			return nil
+		})
+		inner := &metrictest.Exporter{}
+		e, r := start(t, inner, asyncmetric.WithQueue(q), fixed)
+		for range 5 {
+			elapse(10 * time.Second)
+			require.NoError(t, e.ForceFlush(t.Context())) // makes the worker look
+		}
+		elapse(10 * time.Second)
+		s := time.Second
+		assert.Equal(t, []time.Duration{0, s, 10 * s, 11 * s, 20 * s, 21 * s, 30 * s, 31 * s, 40 * s, 41 * s, 50 * s, 51 * s}, asked,
+			"each failure is the first one")
+		assert.Len(t, r.errors(), 6)
+		require.NoError(t, giveUpOf(e, time.Minute))
+	})
+}

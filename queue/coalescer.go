@@ -165,11 +165,12 @@ func (m *Memory) joinNewest(rm *metricdata.ResourceMetrics, points int) bool {
 	}
 	joined := m.join(newest.Collection(), rm, max(newest.points, points))
 	grown := joined.Points() - newest.points
-	newest.largest = max(newest.largest, points)
-	if grown > 0 && m.waitingPoints()+grown > m.maxPoints && !m.mayExceed(joined.Points(), newest.largest) {
+	largest := max(newest.largest, points)
+	if grown > 0 && m.waitingPoints()+grown > m.maxPoints && !m.mayExceed(joined.Points(), largest) {
 		m.free.put(joined)
 		return false
 	}
+	newest.largest = largest
 	m.counters.Last++
 	m.counters.Accepted += uint64(points)
 	m.counters.Queued += grown

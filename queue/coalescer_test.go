@@ -309,3 +309,16 @@ func TestACollectionDoesNotJoinAnOlderOneThanWhatIsInFlight(t *testing.T) {
 	}
 	assert.Equal(t, []int64{20, 300}, values, "the order holds, if not everything")
 }
+
+func TestACollectionThatIsNotJoinedLeavesNoTrace(t *testing.T) {
+	m, err := NewMemory(4, Coalesce)
+	require.NoError(t, err)
+	for value := range int64(2) {
+		require.NoError(t, m.Put(t.Context(), metrictest.Numbers(2, value)))
+	}
+	m.lock()
+	defer m.unlock()
+	before := *m.newest()
+	assert.False(t, m.joinNewest(metrictest.Numbers(5, 3), 5), "there is no room for the result")
+	assert.Equal(t, before, *m.newest())
+}

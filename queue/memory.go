@@ -43,8 +43,8 @@ type Memory struct {
 }
 
 // published is what Stats returns: the state at the end of the latest critical
-// section. Its lock is held for no longer than it takes to copy it. Who needs
-// the lock of the queue as well takes that one first.
+// section. Its lock is held for no longer than it takes to copy it. Lock order: mu
+// of the Memory, then this one.
 type published struct {
 	mu    sync.Mutex
 	stats Stats

@@ -6,8 +6,8 @@ import (
 )
 
 // An Observer hears what a queue does on its own account. Both functions are
-// set. They may be called concurrently, from within any method of the queue,
-// and must not call the queue's Close.
+// set. They may be called concurrently, from within any method of the queue but
+// Stats, Info and Ready, and must not call the queue's Close.
 type Observer struct {
 	// Dropped is called for what the queue drops, once for each call of Put, Take,
 	// Return or Close that made it do so.

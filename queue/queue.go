@@ -12,8 +12,7 @@ import (
 )
 
 var (
-	// ErrFull is returned by Put when there is no room: under [DropNewest] at
-	// once. The exporter's Export returns it too. It is also the Err of each
+	// ErrFull is returned by Put under [DropNewest] when there is no room. The exporter's Export returns it too. It is also the Err of each
 	// [Drop] with the reason [ReasonOverflow].
 	ErrFull = errors.New("queue is full")
 
@@ -100,8 +99,9 @@ type Queue interface {
 
 	// Close ends the queue for good, and seals it first where that has not been
 	// done. What waits is dropped, with [ReasonShutdown], or kept for the next
-	// process where the queue is durable. Entries in flight can still be settled
-	// or returned. Further calls have no effect and return nil.
+	// process where the queue is durable. Close returns when the observer has heard
+	// of all that it dropped. Entries in flight can still be settled or returned.
+	// Further calls have no effect and return nil.
 	Close() error
 }
 
@@ -114,7 +114,8 @@ type Entry interface {
 	// until Settle or Return is called.
 	Collection() *metricdata.ResourceMetrics
 
-	// Points returns the number of data points in the collection.
+	// Points returns the number of data points in the collection, as batch.Points
+	// counts them.
 	Points() int
 
 	// Position returns the position of the collection, and where several have

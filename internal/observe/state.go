@@ -63,7 +63,7 @@ func (m *Metrics) register(meter metric.Meter, state func() State) error {
 	})
 	oldest, err := meter.Float64ObservableGauge("asyncmetric.queue.oldest_age",
 		metric.WithUnit("s"),
-		metric.WithDescription("How long ago the oldest collection in the queue was exported; 0 if the queue is empty."))
+		metric.WithDescription("How long ago the oldest collection in the queue was accepted; 0 if the queue is empty."))
 	add(oldest, err, func(o metric.Observer, s State) { o.ObserveFloat64(oldest, s.OldestAge.Seconds(), component) })
 	coalesced, err := meter.Int64ObservableCounter("asyncmetric.data_points.coalesced",
 		metric.WithUnit("{data_point}"),

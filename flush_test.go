@@ -622,3 +622,25 @@ func TestFlushDoesNotWaitForASlowTakeDuringALinger(t *testing.T) {
 		_ = e.Shutdown(t.Context())
 	})
 }
+
+// What a flush has to wait for is not known then.
+func TestFlushWaitsForAllThereIsWhereStatsOfTheQueuePanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newPanickyQueue(t, "")
+		inner := &metrictest.Exporter{}
+		e, g := held(t, inner, asyncmetric.WithQueue(q))
+		export(t, e, 1)
+		q.in.Store("Stats")
+		flushed := make(chan error, 1)
+		go func() { flushed <- e.ForceFlush(t.Context()) }()
+		synctest.Wait()
+		q.in.Store("")
+		assert.Empty(t, flushed, "nothing has been delivered")
+		assert.Zero(t, inner.Count("ForceFlush"))
+		close(g.open)
+		elapse(time.Second)
+		assert.Equal(t, []int64{0, 1}, metrictest.Values(inner.Delivered()))
+		_ = e.Shutdown(t.Context())
+		<-flushed
+	})
+}

@@ -359,12 +359,11 @@ func TestGoexitOfTheQueueEndsNothing(t *testing.T) {
 		inner := &metrictest.Exporter{}
 		e, r := start(t, inner, asyncmetric.WithQueue(q))
 		export(t, e, 1, 2, 3)
-		time.Sleep(100 * time.Millisecond)
-		err := e.Shutdown(context.Background())
-		assert.Equal(t, 1, inner.Count("Shutdown"), "the inner exporter is shut down")
-		if len(inner.Delivered()) != 3 {
-			assert.Error(t, err, "3 points were lost, reported: %v", r.errors())
-		}
+		elapse(time.Minute)
+		assert.Equal(t, []int64{1, 2, 3}, metrictest.Values(inner.Delivered()))
+		require.Len(t, r.texts(), 1)
+		assert.Contains(t, r.texts()[0], "runtime.Goexit")
+		shutdown(t, e, inner)
 	})
 }
 

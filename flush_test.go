@@ -602,27 +602,6 @@ func TestFlushThatTimesOutSaysThatTheQueueFails(t *testing.T) {
 	})
 }
 
-// The flush waits within a linger for a disk that hangs.
-func TestFlushDoesNotWaitForASlowTakeDuringALinger(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q := newBrokenQueue(t, 100, queue.DropOldest)
-		q.take = func(ctx context.Context, l queue.Limit) (queue.Entry, error) {
-			if s := q.Queue.Stats(); s.Queued == s.InFlight && s.Queued > 0 {
-				<-ctx.Done()
-				return nil, ctx.Err()
-			}
-			return q.Queue.Take(ctx, l)
-		}
-		e, _ := start(t, &metrictest.Exporter{}, asyncmetric.WithQueue(q), asyncmetric.WithMerging(time.Minute))
-		export(t, e, 1)
-		synctest.Wait()
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		defer cancel()
-		assert.NoError(t, e.ForceFlush(ctx))
-		_ = e.Shutdown(t.Context())
-	})
-}
-
 // What was accepted is not known then, and what Stats returned before may be less.
 func TestFlushWaitsForAllThereIsWhereStatsOfTheQueuePanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -650,5 +629,26 @@ func TestFlushWaitsForAllThereIsWhereStatsOfTheQueuePanics(t *testing.T) {
 		assert.NoError(t, <-flushed)
 		assert.Equal(t, []int64{1, 2}, metrictest.Values(inner.Delivered()))
 		shutdown(t, e, inner)
+	})
+}
+
+// The flush waits within a linger for a disk that hangs.
+func TestFlushDoesNotWaitForASlowTakeDuringALinger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newBrokenQueue(t, 100, queue.DropOldest)
+		q.take = func(ctx context.Context, l queue.Limit) (queue.Entry, error) {
+			if s := q.Queue.Stats(); s.Queued == s.InFlight && s.Queued > 0 {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return q.Queue.Take(ctx, l)
+		}
+		e, _ := start(t, &metrictest.Exporter{}, asyncmetric.WithQueue(q), asyncmetric.WithMerging(time.Minute))
+		export(t, e, 1)
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		assert.NoError(t, e.ForceFlush(ctx))
+		_ = e.Shutdown(t.Context())
 	})
 }

@@ -346,50 +346,6 @@ func TestAnErrorOfTheQueueMayPanic(t *testing.T) {
 	})
 }
 
-func TestGoexitOfTheQueueEndsNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q := newBrokenQueue(t, 100, queue.DropOldest)
-		var once atomic.Bool
-		q.take = func(ctx context.Context, l queue.Limit) (queue.Entry, error) {
-			if once.CompareAndSwap(false, true) {
-				runtime.Goexit()
-			}
-			return q.Queue.Take(ctx, l)
-		}
-		inner := &metrictest.Exporter{}
-		e, r := start(t, inner, asyncmetric.WithQueue(q))
-		export(t, e, 1, 2, 3)
-		elapse(time.Minute)
-		assert.Equal(t, []int64{1, 2, 3}, metrictest.Values(inner.Delivered()))
-		require.Len(t, r.texts(), 1)
-		assert.Contains(t, r.texts()[0], "runtime.Goexit")
-		shutdown(t, e, inner)
-	})
-}
-
-func TestAQueueThatMiscountsIsAskedAgainAfterABackOff(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q := newBrokenQueue(t, 100, queue.DropOldest)
-		q.info = func() queue.Info { return queue.Info{Durable: true} }
-		q.take = func(ctx context.Context, l queue.Limit) (queue.Entry, error) {
-			e, err := q.Queue.Take(ctx, l)
-			if err != nil {
-				return nil, err
-			}
-			return manyPoints{e}, nil
-		}
-		inner := &metrictest.Exporter{}
-		e, r := start(t, inner, asyncmetric.WithQueue(q))
-		export(t, e, 1)
-		time.Sleep(200 * time.Millisecond)
-		assert.Less(t, len(inner.Attempts()), 10, "sent again and again")
-		assert.NotEmpty(t, r.errors())
-		ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
-		defer cancel()
-		_ = e.Shutdown(ctx)
-	})
-}
-
 func TestAnErrorOfTheQueueMayWrapItself(t *testing.T) {
 	for method, refused := range map[string]uint64{"Put": 1, "Take": 0} {
 		t.Run(method, func(t *testing.T) {
@@ -472,5 +428,49 @@ func TestAQueueIsAskedOnceWhatItIs(t *testing.T) {
 		assert.Equal(t, []int64{1}, metrictest.Values(inner.Delivered()))
 		assert.Empty(t, r.errors())
 		shutdown(t, e, inner)
+	})
+}
+
+func TestGoexitOfTheQueueEndsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newBrokenQueue(t, 100, queue.DropOldest)
+		var once atomic.Bool
+		q.take = func(ctx context.Context, l queue.Limit) (queue.Entry, error) {
+			if once.CompareAndSwap(false, true) {
+				runtime.Goexit()
+			}
+			return q.Queue.Take(ctx, l)
+		}
+		inner := &metrictest.Exporter{}
+		e, r := start(t, inner, asyncmetric.WithQueue(q))
+		export(t, e, 1, 2, 3)
+		elapse(time.Minute)
+		assert.Equal(t, []int64{1, 2, 3}, metrictest.Values(inner.Delivered()))
+		require.Len(t, r.texts(), 1)
+		assert.Contains(t, r.texts()[0], "runtime.Goexit")
+		shutdown(t, e, inner)
+	})
+}
+
+func TestAQueueThatMiscountsIsAskedAgainAfterABackOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newBrokenQueue(t, 100, queue.DropOldest)
+		q.info = func() queue.Info { return queue.Info{Durable: true} }
+		q.take = func(ctx context.Context, l queue.Limit) (queue.Entry, error) {
+			e, err := q.Queue.Take(ctx, l)
+			if err != nil {
+				return nil, err
+			}
+			return manyPoints{e}, nil
+		}
+		inner := &metrictest.Exporter{}
+		e, r := start(t, inner, asyncmetric.WithQueue(q))
+		export(t, e, 1)
+		time.Sleep(200 * time.Millisecond)
+		assert.Less(t, len(inner.Attempts()), 10, "sent again and again")
+		assert.NotEmpty(t, r.errors())
+		ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+		defer cancel()
+		_ = e.Shutdown(ctx)
 	})
 }

@@ -603,6 +603,36 @@ func TestFlushThatTimesOutSaysThatTheQueueFails(t *testing.T) {
 	})
 }
 
+// What was accepted is not known then, and what Stats returned before may be less.
+func TestFlushWaitsForAllThereIsWhereStatsOfTheQueuePanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newPanickyQueue(t, "")
+		g := newGate()
+		inner := &metrictest.Exporter{OnExport: g.export}
+		e, _ := start(t, inner, asyncmetric.WithQueue(q))
+		export(t, e, 1)
+		<-g.arrived
+		e.Stats()
+		export(t, e, 2)
+		q.in.Store("Stats")
+		flushed := make(chan error, 1)
+		go func() { flushed <- e.ForceFlush(t.Context()) }()
+		synctest.Wait()
+		q.in.Store("")
+		g.open <- struct{}{}
+		<-g.arrived
+		elapse(time.Second)
+		assert.Empty(t, flushed, "2 has not been delivered")
+		assert.Zero(t, inner.Count("ForceFlush"))
+		close(g.open)
+		elapse(time.Second)
+		require.Len(t, flushed, 1)
+		assert.NoError(t, <-flushed)
+		assert.Equal(t, []int64{1, 2}, metrictest.Values(inner.Delivered()))
+		shutdown(t, e, inner)
+	})
+}
+
 // The flush waits within a linger for a disk that hangs.
 func TestFlushDoesNotWaitForASlowTakeDuringALinger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

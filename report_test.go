@@ -634,3 +634,58 @@ func TestAQueueThatFailsForADayIsReportedAtGrowingIntervals(t *testing.T) {
 		_ = e.Shutdown(ctx2)
 	})
 }
+
+// No lock is held while the error handler runs.
+func TestAnErrorHandlerThatBlocksHoldsUpOnlyWhatCallsIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newPanickyQueue(t, "")
+		g := newGate()
+		e, err := asyncmetric.New(&metrictest.Exporter{}, asyncmetric.WithQueue(q),
+			asyncmetric.WithErrorHandler(otel.ErrorHandlerFunc(func(error) { _ = g.pass(context.Background()) })))
+		require.NoError(t, err)
+		synctest.Wait()
+		q.in.Store("Stats")
+		ended := make(chan error, 2)
+		flush := func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			ended <- e.ForceFlush(ctx)
+		}
+		go flush()
+		elapse(time.Second)
+		q.in.Store("")
+		go func() { _ = e.Export(t.Context(), metrictest.Numbers(1, 1)) }() // reports the panic
+		<-g.arrived
+		go flush()
+		elapse(5 * time.Second)
+		assert.Len(t, ended, 2, "flushes that have returned within their context")
+		_, _ = e.Stats(), e.Status()
+		close(g.open)
+		assert.NoError(t, e.Shutdown(t.Context()))
+	})
+}
+
+func TestTheErrorHandlerMayCallStatsOfAQueueThatPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newPanickyQueue(t, "")
+		var calls atomic.Int64
+		var started atomic.Pointer[asyncmetric.Exporter]
+		e, err := asyncmetric.New(&metrictest.Exporter{}, asyncmetric.WithQueue(q),
+			asyncmetric.WithErrorHandler(otel.ErrorHandlerFunc(func(error) {
+				if calls.Add(1) < 1000 { // for the stack has an end
+					started.Load().Stats()
+				}
+			})))
+		require.NoError(t, err)
+		started.Store(e)
+		synctest.Wait()
+		q.in.Store("Stats")
+		e.Stats()
+		export(t, e, 1) // reports it
+		elapse(time.Second)
+		assert.NotZero(t, calls.Load())
+		assert.Less(t, calls.Load(), int64(10), "one report leads to the next")
+		q.in.Store("")
+		assert.NoError(t, e.Shutdown(t.Context()))
+	})
+}

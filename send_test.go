@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -397,4 +398,34 @@ func TestAPanicOfClassifyDropsOnlyItsBatch(t *testing.T) {
 		assert.ErrorIs(t, r.errors()[0], asyncmetric.ErrPanic)
 		shutdown(t, e, inner)
 	})
+}
+
+// quiet is an inner exporter that keeps nothing of what it gets.
+type quiet struct{ metrictest.Exporter }
+
+func (*quiet) Export(context.Context, *metricdata.ResourceMetrics) error { return nil }
+
+func TestMemoryOfALargeBatchGoesBack(t *testing.T) {
+	heap := func() float64 {
+		runtime.GC()
+		runtime.GC() // what sync.Pool has survives the first one
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return float64(m.HeapAlloc)
+	}
+	e, err := asyncmetric.New(&quiet{}, asyncmetric.WithMaxExportBatchSize(0))
+	require.NoError(t, err)
+	deliver := func(points int) {
+		require.NoError(t, e.Export(t.Context(), metrictest.Histograms(points)))
+		require.NoError(t, e.ForceFlush(t.Context()))
+	}
+	deliver(10)
+	before := heap()
+	deliver(50_000)
+	large := heap() - before
+	for range 100 {
+		deliver(10)
+	}
+	assert.Less(t, heap()-before, large/8, "bytes held after 100 small collections; the large one held %v", large)
+	require.NoError(t, e.Shutdown(t.Context()))
 }

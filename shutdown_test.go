@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -560,5 +561,35 @@ func TestShutdownKeepsItsContextWhereTheErrorHandlerBlocks(t *testing.T) {
 		close(release)
 		close(g.open)
 		time.Sleep(50 * time.Millisecond)
+	})
+}
+
+// The hook of an Export that drops something else may take its time.
+func TestShutdownCountsWhatItDropsWhileAnExportTellsOfItsDrop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hook := newGate()
+		var told atomic.Int64
+		inner := &metrictest.Exporter{}
+		e, g := held(t, inner, asyncmetric.WithMaxQueueSize(2), asyncmetric.WithOverflow(queue.DropOldest),
+			asyncmetric.WithOnDrop(func(d asyncmetric.Drop) {
+				if d.Reason == asyncmetric.ReasonShutdown {
+					told.Add(int64(d.Points))
+				} else {
+					_ = hook.pass(context.Background())
+				}
+			}))
+		export(t, e, 1, 2)
+		exported := make(chan error, 1)
+		go func() { exported <- e.Export(t.Context(), metrictest.Numbers(1, 3)) }()
+		<-hook.arrived
+		var undelivered *asyncmetric.UndeliveredError
+		require.ErrorAs(t, giveUp(e), &undelivered)
+		assert.Equal(t, int64(2), told.Load(), "2 and 3, which waited")
+		assert.Equal(t, 3, undelivered.Points, "and 0, which the inner exporter has")
+		close(hook.open)
+		require.NoError(t, <-exported)
+		close(g.open)
+		synctest.Wait()
+		assertSettled(t, e.Stats())
 	})
 }

@@ -346,6 +346,91 @@ func TestAnErrorOfTheQueueMayPanic(t *testing.T) {
 	})
 }
 
+func TestAnErrorOfTheQueueMayWrapItself(t *testing.T) {
+	for method, refused := range map[string]uint64{"Put": 1, "Take": 0} {
+		t.Run(method, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q := newBrokenQueue(t, 100, queue.DropOldest)
+				var failed atomic.Bool
+				fail := func(in string) error {
+					if in == method && failed.CompareAndSwap(false, true) {
+						return endless{}
+					}
+					return nil
+				}
+				q.put = func(ctx context.Context, rm *metricdata.ResourceMetrics) error {
+					if err := fail("Put"); err != nil {
+						return err
+					}
+					return q.Queue.Put(ctx, rm)
+				}
+				q.take = func(ctx context.Context, l queue.Limit) (queue.Entry, error) {
+					if err := fail("Take"); err != nil {
+						return nil, err
+					}
+					return q.Queue.Take(ctx, l)
+				}
+				inner := &metrictest.Exporter{}
+				e, r := start(t, inner, asyncmetric.WithQueue(q))
+				err := e.Export(t.Context(), metrictest.Numbers(1, 1))
+				if method == "Put" {
+					assert.ErrorContains(t, err, "endless")
+					export(t, e, 1)
+				}
+				elapse(time.Minute)
+				assert.Equal(t, []int64{1}, metrictest.Values(inner.Delivered()))
+				assert.Equal(t, refused, e.Stats().Refused)
+				if method == "Take" {
+					require.Len(t, r.texts(), 1)
+					assert.Contains(t, r.texts()[0], "endless")
+				}
+				shutdown(t, e, inner)
+			})
+		})
+	}
+}
+
+func TestNewRefusesAQueueThatPanicsWhenItIsAskedWhatItIs(t *testing.T) {
+	for method, arm := range map[string]func(*brokenQueue){
+		"Ready": func(q *brokenQueue) { q.ready = func() <-chan struct{} { panic("queue") } },
+		"Info":  func(q *brokenQueue) { q.info = func() queue.Info { panic("queue") } },
+	} {
+		q := newBrokenQueue(t, 100, queue.DropOldest)
+		arm(q)
+		_, err := asyncmetric.New(&metrictest.Exporter{}, asyncmetric.WithQueue(q))
+		assert.ErrorIs(t, err, asyncmetric.ErrPanic, method)
+	}
+}
+
+// What a queue is does not change: its Ready and Info may fail later.
+func TestAQueueIsAskedOnceWhatItIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newBrokenQueue(t, 100, queue.DropOldest)
+		var started atomic.Bool
+		q.ready = func() <-chan struct{} {
+			if started.Load() {
+				panic("Ready")
+			}
+			return q.Queue.Ready()
+		}
+		q.info = func() queue.Info {
+			if started.Load() {
+				panic("Info")
+			}
+			return q.Queue.Info()
+		}
+		inner := &metrictest.Exporter{}
+		e, r := start(t, inner, asyncmetric.WithQueue(q))
+		started.Store(true)
+		export(t, e, 1)
+		elapse(time.Minute)
+		assert.Equal(t, 100, e.Status().Capacity)
+		assert.Equal(t, []int64{1}, metrictest.Values(inner.Delivered()))
+		assert.Empty(t, r.errors())
+		shutdown(t, e, inner)
+	})
+}
+
 func TestGoexitOfTheQueueEndsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newBrokenQueue(t, 100, queue.DropOldest)
@@ -359,12 +444,11 @@ func TestGoexitOfTheQueueEndsNothing(t *testing.T) {
 		inner := &metrictest.Exporter{}
 		e, r := start(t, inner, asyncmetric.WithQueue(q))
 		export(t, e, 1, 2, 3)
-		time.Sleep(100 * time.Millisecond)
-		err := e.Shutdown(context.Background())
-		assert.Equal(t, 1, inner.Count("Shutdown"), "the inner exporter is shut down")
-		if len(inner.Delivered()) != 3 {
-			assert.Error(t, err, "3 points were lost, reported: %v", r.errors())
-		}
+		elapse(time.Minute)
+		assert.Equal(t, []int64{1, 2, 3}, metrictest.Values(inner.Delivered()))
+		require.Len(t, r.texts(), 1)
+		assert.Contains(t, r.texts()[0], "runtime.Goexit")
+		shutdown(t, e, inner)
 	})
 }
 

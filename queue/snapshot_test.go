@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -58,4 +59,37 @@ func TestPutWithAnEndedContextUnderBlock(t *testing.T) {
 	require.ErrorIs(t, m.Put(ctx, metrictest.Numbers(1, 2)), context.Canceled, "there is no room")
 	assert.Equal(t, uint64(10), m.Stats().Accepted)
 	assert.Zero(t, m.BlockedPuts())
+}
+
+// What a call has claimed it tells itself, and so has told when it returns.
+func TestWhatIsClaimedNobodyElseTells(t *testing.T) {
+	for name, with := range map[string]struct {
+		claim func(m *Memory) func(sync.Locker) bool
+		heard []DropReason
+	}{
+		"by Claim": {func(m *Memory) func(sync.Locker) bool {
+			m.lock()
+			defer m.unlock()
+			m.notices.Dropped(Drop{Points: 1, Reason: ReasonCorrupt, Err: ErrClosed})
+			return m.notices.Claim()
+		}, []DropReason{ReasonCorrupt}},
+		"by Close": {(*Memory).close, []DropReason{ReasonShutdown}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := roomyQueue(t)
+			var heard []DropReason
+			require.NoError(t, m.Start(Observer{
+				Dropped: func(d Drop) { heard = append(heard, d.Reason) },
+				Failed:  func(error) {},
+			}))
+			require.NoError(t, m.Put(t.Context(), metrictest.Numbers(1, 1)))
+			tell := with.claim(m)
+			m.tell() // as a Put does
+			assert.Empty(t, heard, "another call tells, and may take its time")
+			assert.True(t, tell((*locker)(m)))
+			m.tell()
+			assert.Equal(t, with.heard, heard, "once")
+			require.NoError(t, m.Close())
+		})
+	}
 }

@@ -11,6 +11,8 @@ type header struct {
 	monotonic   bool
 }
 
+func (h header) cumulative() bool { return h.temporality == metricdata.CumulativeTemporality }
+
 // aggregation implements kind for an aggregation A with data points of type P.
 // The fields are what differs between the kinds, the methods what does not.
 type aggregation[A metricdata.Aggregation, P any] struct {
@@ -19,9 +21,12 @@ type aggregation[A metricdata.Aggregation, P any] struct {
 	head   func(A) header          // returns what A says about all of them
 	arena  func(*Buffer) *arena[P] // returns the memory for copies of P
 	detach func(*Buffer, []P)      // see detach.go
+	needs  func(*need, []P)        // adds what copies of the points take, see need.go
+	bare   func([]P)               // removes the exemplars, see exemplars.go
 
 	attributes func(*P) *attribute.Set
-	join       func(b *Buffer, t metricdata.Temporality, dst, older, newer *P) bool // see join.go
+	join       func(b *Buffer, h header, dst, older, newer *P) bool // see join.go
+	resets     func(h header, older, newer *P) bool                 // whether a series was reset without a new start
 }
 
 func (k *aggregation[A, P]) points(data metricdata.Aggregation) int {
@@ -53,47 +58,103 @@ func (k *aggregation[A, P]) concat(
 	return k.box(old, src[len(src)-1].Data.(A), points), n
 }
 
-func (k *aggregation[A, P]) coalesce(
-	b *Buffer, pairs *pairing[attribute.Distinct], old, older, newer metricdata.Aggregation,
-) (metricdata.Aggregation, int) {
+func (k *aggregation[A, P]) fold(
+	b *Buffer, pairs *pairing[attribute.Distinct], old, older, newer metricdata.Aggregation, together bool,
+) (data metricdata.Aggregation, points, rest int) {
 	src := newer.(A)
-	points := k.coalescePoints(b, pairs, k.head(src).temporality, k.get(older.(A)), k.get(src))
-	return k.box(old, src, points), len(points)
+	folded := k.foldPoints(b, pairs, k.head(src), k.get(older.(A)), k.get(src), together)
+	if !together {
+		rest = pairs.left
+	}
+	return k.box(old, src, folded), len(folded), rest
 }
 
-// coalescePoints returns the points of older, each joined with the newer point
-// of the same series if possible, and behind them the rest of newer.
-func (k *aggregation[A, P]) coalescePoints(
-	b *Buffer, pairs *pairing[attribute.Distinct], t metricdata.Temporality, older, newer []P,
+// foldPoints returns the points of newer, each joined with the older point of
+// its series if possible, and in front of them the older points that stay.
+func (k *aggregation[A, P]) foldPoints(
+	b *Buffer, pairs *pairing[attribute.Distinct], h header, older, newer []P, together bool,
 ) []P {
-	pairs.pairNeighbours(len(older), len(newer),
+	pairs.pair(len(older), len(newer),
 		func(i int) attribute.Distinct { return k.attributes(&older[i]).Equivalent() },
 		func(j int) attribute.Distinct { return k.attributes(&newer[j]).Equivalent() })
-	dst := k.arena(b).take(len(older) + pairs.rest)
-	apart := 0
-	for i := range older {
-		if j := pairs.partner[i]; j >= 0 {
-			// A Distinct is a hash: it may be the same for different attributes.
-			if k.attributes(&older[i]).Equals(k.attributes(&newer[j])) && k.join(b, t, &dst[i], &older[i], &newer[j]) {
-				continue
-			}
-			pairs.partnerOfNewer[j] = -1
-			apart++
-		}
-		dst[i] = older[i]
-		k.detach(b, dst[i:i+1])
+	front := len(older) - pairs.paired
+	if !together {
+		front -= pairs.left
 	}
-	if apart > 0 {
+	dst := k.arena(b).take(front + len(newer))
+	if apart := k.joinPoints(b, pairs, h, dst[front:], older, newer); apart > 0 {
 		dst = k.arena(b).grow(dst, apart)
+		copy(dst[front+apart:], dst[front:])
+		front += apart
 	}
-	rest := dst[len(older):len(older)]
-	for j := range newer {
-		if pairs.partnerOfNewer[j] < 0 {
-			rest = append(rest, newer[j])
+	k.fill(b, dst[:front], older, pairs.home, func(home int32) bool { return home >= 0 || together && home == absent })
+	return dst
+}
+
+// joinPoints makes dst the points of newer, joined with their partners where
+// possible. It returns how many partners stay apart.
+func (k *aggregation[A, P]) joinPoints(
+	b *Buffer, pairs *pairing[attribute.Distinct], h header, dst, older, newer []P,
+) (apart int) {
+	copied := 0 // newer[:copied] is done
+	for j, i := range pairs.partner {
+		if i < 0 {
+			continue
+		}
+		if !k.joinPair(b, pairs, h, &dst[j], older, newer, int(i), j) {
+			apart++
+			continue
+		}
+		pairs.home[i] = joined
+		k.copyPoints(b, dst[copied:j], newer[copied:j])
+		copied = j + 1
+	}
+	k.copyPoints(b, dst[copied:], newer[copied:])
+	return apart
+}
+
+func (k *aggregation[A, P]) joinPair(
+	b *Buffer, pairs *pairing[attribute.Distinct], h header, dst *P, older, newer []P, i, j int,
+) bool {
+	// The first point after a reset stays. Without it, a newer point that has
+	// grown beyond the one before the reset would hide it.
+	if before := pairs.predecessor(j); before >= 0 && k.resets(h, &older[before], &older[i]) {
+		return false
+	}
+	// A Distinct is a hash: it may be the same for different attributes.
+	return k.attributes(&older[i]).Equals(k.attributes(&newer[j])) && k.join(b, h, dst, &older[i], &newer[j])
+}
+
+// copyPoints makes dst a copy of src.
+func (k *aggregation[A, P]) copyPoints(b *Buffer, dst, src []P) {
+	if len(src) > 0 {
+		copy(dst, src)
+		k.detach(b, dst)
+	}
+}
+
+// fill makes dst a copy of those points of src whose home is wanted.
+func (k *aggregation[A, P]) fill(b *Buffer, dst, src []P, home []int32, wanted func(int32) bool) {
+	if len(dst) == 0 {
+		return
+	}
+	n := 0
+	for i := range src {
+		if wanted(home[i]) {
+			dst[n] = src[i]
+			n++
 		}
 	}
-	k.detach(b, rest)
-	return dst
+	k.detach(b, dst)
+}
+
+func (k *aggregation[A, P]) leave(
+	b *Buffer, pairs *pairing[attribute.Distinct], old, older metricdata.Aggregation,
+) metricdata.Aggregation {
+	src := older.(A)
+	points := k.arena(b).take(pairs.left)
+	k.fill(b, points, k.get(src), pairs.home, func(home int32) bool { return home == absent })
+	return k.box(old, src, points)
 }
 
 func (k *aggregation[A, P]) repeats(pairs *pairing[attribute.Distinct], data metricdata.Aggregation) bool {
@@ -134,11 +195,24 @@ func (opaque) concat(*Buffer, metricdata.Aggregation, []*metricdata.Metrics) (me
 	return nil, 0
 }
 
-// coalesce, too, is called for missing data only.
-func (opaque) coalesce(
-	*Buffer, *pairing[attribute.Distinct], metricdata.Aggregation, metricdata.Aggregation, metricdata.Aggregation,
-) (metricdata.Aggregation, int) {
-	return nil, 0
+// fold, too, is called for missing data only, and so are resolve and compose.
+// There is nothing to leave.
+func (opaque) fold(
+	*Buffer, *pairing[attribute.Distinct], metricdata.Aggregation, metricdata.Aggregation, metricdata.Aggregation, bool,
+) (data metricdata.Aggregation, points, rest int) {
+	return nil, 0, 0
+}
+
+func (opaque) leave(
+	*Buffer, *pairing[attribute.Distinct], metricdata.Aggregation, metricdata.Aggregation,
+) metricdata.Aggregation {
+	return nil
+}
+
+func (opaque) resolve(c *conflict) { c.begin(func(*metricdata.Metrics) int { return 0 }) }
+
+func (opaque) compose(*Buffer, metricdata.Aggregation, metricdata.Aggregation, []part) metricdata.Aggregation {
+	return nil
 }
 
 func (opaque) repeats(*pairing[attribute.Distinct], metricdata.Aggregation) bool { return false }

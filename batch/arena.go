@@ -1,19 +1,19 @@
 package batch
 
-import "reflect"
+import "unsafe"
 
 // An arena hands out slices of T from memory that it reuses. So one allocation
 // serves a whole collection, and the next collection of the same shape needs
 // none.
 //
-// One use of an arena is any number of calls of take, clone and grow. The next
+// One use of an arena is any number of calls of take, clone, grow and giveBack. The next
 // one begins with rewind, which takes back everything at once.
 type arena[T any] struct {
 	chunk []T // chunk[:used] is handed out
 	used  int
 	dirty int // chunk[dirty:] is zero
 	total int // elements handed out in this use, in all chunks
-	older int // elements of the chunks before this one in this use
+	older int // size in bytes of the chunks before this one in this use
 }
 
 // take returns n elements of undefined content: the caller overwrites all of
@@ -56,13 +56,27 @@ func (a *arena[T]) grow(last []T, n int) []T {
 	return s
 }
 
+// reserve makes room for n elements in an arena that has no memory, so that the
+// next use allocates once.
+func (a *arena[T]) reserve(n int) {
+	if n > 0 {
+		a.chunk = make([]T, n)
+	}
+}
+
+// giveBack takes back the last n elements of the newest slice.
+func (a *arena[T]) giveBack(n int) {
+	a.used -= n
+	a.total -= n
+}
+
 // replace starts a new chunk of at least n elements. The slices of the old
 // chunk keep it alive. Growth by about a quarter of what is in use bounds both
 // the number of chunks and the memory that the last one wastes; a multiple of n
 // wastes none where all requests are alike.
 func (a *arena[T]) replace(n int) {
 	if a.used > 0 {
-		a.older += len(a.chunk)
+		a.older += chunkSize[T](len(a.chunk))
 	}
 	a.chunk = make([]T, n*max(1, a.total/4/n))
 	a.used, a.dirty = 0, 0
@@ -88,9 +102,25 @@ func (a *arena[T]) rewind() {
 }
 
 // held returns the size of all chunks of this use in bytes.
-func (a *arena[T]) held() int { return (a.older + len(a.chunk)) * a.elementSize() }
+func (a *arena[T]) held() int { return a.older + chunkSize[T](len(a.chunk)) }
 
 // taken returns how many bytes of them are handed out.
-func (a *arena[T]) taken() int { return a.total * a.elementSize() }
+func (a *arena[T]) taken() int { return a.total * elementSize[T]() }
 
-func (*arena[T]) elementSize() int { return int(reflect.TypeFor[T]().Size()) }
+// chunkSize returns how many bytes a chunk of n elements takes.
+func chunkSize[T any](n int) int { return allocated(n * elementSize[T]()) }
+
+func elementSize[T any]() int {
+	var element T
+	return int(unsafe.Sizeof(element))
+}
+
+// allocated returns how many bytes of the heap n bytes take. Go rounds large
+// allocations up to whole pages. Its classes for small ones waste little.
+func allocated(n int) int {
+	const large, page = 32 << 10, 8 << 10
+	if n <= large {
+		return n
+	}
+	return (n + page - 1) / page * page
+}

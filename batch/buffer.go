@@ -1,8 +1,8 @@
 package batch
 
 import (
-	"reflect"
 	"slices"
+	"unsafe"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
@@ -56,31 +56,36 @@ func (b *Buffer) Collection() *metricdata.ResourceMetrics { return &b.collection
 // Points returns the number of data points in the present collection.
 func (b *Buffer) Points() int { return b.points }
 
-// Bytes returns how many bytes of memory the buffer holds, for its collection
-// and in reserve for the next one. What the collection shares with its source
-// (the resource, attribute sets, strings, aggregations of an unknown kind) does
-// not count, nor does the Buffer itself. Bytes takes the same short time for
-// every collection.
+// Bytes returns how many bytes of memory the buffer keeps alive: itself, its
+// collection, and what it has in reserve for the next one. What the collection
+// shares with its source (the resource, attribute sets, strings, aggregations of
+// an unknown kind) does not count; a [SetMeter] estimates the attribute sets.
+// Bytes takes the same short time for every collection.
 func (b *Buffer) Bytes() int {
-	n := b.aggregations()
+	n := bufferSize + b.aggregations()
 	b.each(func(m memory) { n += m.held() })
 	return n
 }
 
-// Used returns how many of those bytes the present collection needed. For a
-// buffer of a steady size it is a little less than Bytes; it is much less after
-// a collection that is smaller than the one before.
+// Used returns how many of those bytes the present collection needs, with the
+// buffer itself. For a buffer of a steady size it is a little less than Bytes; it
+// is much less after a collection that is smaller than the one before.
 func (b *Buffer) Used() int {
-	n := b.aggregations()
+	n := bufferSize + b.aggregations()
 	b.each(func(m memory) { n += m.taken() })
 	return n
 }
 
-// aggregations returns the size of the aggregations that the metrics refer to.
-// These are the only memory outside of the arenas. All kinds are about as large.
-func (b *Buffer) aggregations() int {
-	return b.metrics.total * int(reflect.TypeFor[metricdata.Sum[int64]]().Size())
-}
+const (
+	bufferSize = int(unsafe.Sizeof(Buffer{}))
+
+	// The aggregations that the metrics refer to are the only memory outside of
+	// the arenas. All kinds are about as large.
+	aggregationSize = int(unsafe.Sizeof(metricdata.Sum[int64]{}))
+)
+
+// aggregations returns the size of the aggregations.
+func (b *Buffer) aggregations() int { return b.metrics.total * aggregationSize }
 
 // memory is an arena of any type.
 type memory interface {

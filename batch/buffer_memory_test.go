@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"testing"
+	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -85,8 +86,8 @@ func TestBytesIsWhatTheHeapKeepsForABuffer(t *testing.T) {
 			"coalesced":      {func(b *batch.Buffer) { batch.Coalesce(b, small, large) }},
 		} {
 			t.Run(name+"/"+steps, func(t *testing.T) {
-				buffers := make([]batch.Buffer, 4)
 				before := heapInUse()
+				buffers := make([]batch.Buffer, 4)
 				for i := range buffers {
 					for _, fill := range fills {
 						fill(&buffers[i])
@@ -98,7 +99,7 @@ func TestBytesIsWhatTheHeapKeepsForABuffer(t *testing.T) {
 					bytes += buffers[i].Bytes()
 				}
 				t.Logf("%d bytes, the heap has grown by %.0f", bytes, grown)
-				assert.LessOrEqual(t, math.Abs(float64(bytes)-grown), grown/4)
+				assert.LessOrEqual(t, math.Abs(float64(bytes)-grown), grown/10)
 				runtime.KeepAlive(collections{large, small})
 				runtime.KeepAlive(buffers)
 			})
@@ -106,10 +107,10 @@ func TestBytesIsWhatTheHeapKeepsForABuffer(t *testing.T) {
 	}
 }
 
-func TestBytesAndUsedOfAnEmptyBufferAreZero(t *testing.T) {
+func TestAnEmptyBufferIsOnlyAsLargeAsItself(t *testing.T) {
 	var buffer batch.Buffer
-	assert.Zero(t, buffer.Bytes())
-	assert.Zero(t, buffer.Used())
+	assert.EqualValues(t, unsafe.Sizeof(buffer), buffer.Bytes())
+	assert.EqualValues(t, unsafe.Sizeof(buffer), buffer.Used())
 	assert.Zero(t, buffer.Points())
 	assert.Equal(t, metricdata.ResourceMetrics{}, *buffer.Collection())
 }
@@ -154,7 +155,7 @@ func TestUsedCountsEveryArena(t *testing.T) {
 		used += arena.Total * int(arena.Element.Size())
 	}
 	aggregations := 32 * len(allMetrics(buffer.Collection()))
-	assert.Equal(t, used+aggregations, buffer.Used())
+	assert.Equal(t, int(unsafe.Sizeof(buffer))+used+aggregations, buffer.Used())
 }
 
 func TestBytesAndUsedAllocateNothing(t *testing.T) {

@@ -135,5 +135,5 @@ func TestCoalesceGivesEachHistogramItsOwnBounds(t *testing.T) {
 	requireJoined(t,
 		histogram(delta, at(0, 0, 1, one, 1, 2), at(1, 0, 1, two, 3, 4), at(2, 0, 1, one, 5, 6)),
 		histogram(delta, at(0, 1, 2, one, 10, 20), at(1, 1, 2, two, 30, 40), at(2, 1, 2, two, 50, 60), at(3, 1, 2, one, 70, 80)),
-		histogram(delta, at(0, 0, 2, one, 11, 22), at(1, 0, 2, two, 33, 44), at(2, 0, 1, one, 5, 6), at(2, 1, 2, two, 50, 60), at(3, 1, 2, one, 70, 80)))
+		histogram(delta, at(2, 0, 1, one, 5, 6), at(0, 0, 2, one, 11, 22), at(1, 0, 2, two, 33, 44), at(2, 1, 2, two, 50, 60), at(3, 1, 2, one, 70, 80)))
 }

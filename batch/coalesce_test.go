@@ -129,20 +129,23 @@ func testTakesTheNewerCumulativePoint[N int64 | float64](t *testing.T) {
 
 	older, newer := buckets[N](0, 1, 30, 2, 0, 1), buckets[N](0, 2, 50, 2, 0, 2)
 	requireJoined(t, histogram(cumulative, older), histogram(cumulative, newer), histogram(cumulative, newer))
-	newer.Bounds, newer.BucketCounts = []float64{1}, []uint64{1, 3} // all of it from the start
-	requireJoined(t, histogram(cumulative, older), histogram(cumulative, newer), histogram(cumulative, newer))
 }
 
 func TestCoalesceTakesTheNewerGaugeAndSummary(t *testing.T) {
 	bothNumbers(t, testTakesTheNewerGauge[integer], testTakesTheNewerGauge[float64])
-	summary := func(from, to int, n float64) metricdata.Summary {
-		return metricdata.Summary{DataPoints: []metricdata.SummaryDataPoint{{
-			Attributes: series[0], StartTime: minute(from), Time: minute(to), Count: uint64(n), Sum: n,
-			QuantileValues: []metricdata.QuantileValue{{Quantile: 0.5, Value: n}},
-		}}}
+	older, newer := quantiles(0, 1, 10), quantiles(0, 2, 20)
+	requireJoined(t, summaries(older), summaries(newer), summaries(newer))
+}
+
+func summaries(points ...metricdata.SummaryDataPoint) metricdata.Aggregation {
+	return metricdata.Summary{DataPoints: points}
+}
+
+func quantiles(from, to int, n float64) metricdata.SummaryDataPoint {
+	return metricdata.SummaryDataPoint{
+		Attributes: series[0], StartTime: minute(from), Time: minute(to), Count: uint64(n), Sum: n,
+		QuantileValues: []metricdata.QuantileValue{{Quantile: 0.5, Value: n}},
 	}
-	requireJoined(t, summary(0, 1, 10), summary(0, 2, 20), summary(0, 2, 20))
-	requireJoined(t, summary(0, 1, 10), summary(1, 2, 5), summary(1, 2, 5))
 }
 
 func testTakesTheNewerGauge[N int64 | float64](t *testing.T) {

@@ -22,6 +22,11 @@ func Copy(dst *Buffer, src *metricdata.ResourceMetrics) *metricdata.ResourceMetr
 	if dst == nil {
 		dst = new(Buffer)
 	}
+	if dst.isNew() {
+		var n need
+		n.addCollection(src)
+		dst.reserve(&n)
+	}
 	dst.begin()
 	defer dst.end()
 

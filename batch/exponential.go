@@ -14,16 +14,16 @@ const maxBuckets = 160
 
 // joinExponential joins two points, as the functions in join.go do.
 func joinExponential[N number](
-	b *Buffer, a *numberArenas[N], t metricdata.Temporality, dst, older, newer *metricdata.ExponentialHistogramDataPoint[N],
+	b *Buffer, a *numberArenas[N], h header, dst, older, newer *metricdata.ExponentialHistogramDataPoint[N],
 ) bool {
 	*dst = *newer
-	switch t {
+	switch h.temporality {
 	case metricdata.DeltaTemporality:
 		if !addExponentials(b, dst, older, newer) {
 			return false
 		}
 	case metricdata.CumulativeTemporality:
-		if !older.StartTime.Equal(newer.StartTime) {
+		if !older.StartTime.Equal(newer.StartTime) || !containsExponential(older, newer) {
 			return false
 		}
 		dst.PositiveBucket.Counts = b.counts.clone(newer.PositiveBucket.Counts)

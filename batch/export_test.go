@@ -50,3 +50,14 @@ func arenaOf(arena, chunk reflect.Value) Arena {
 	}
 	return a
 }
+
+// ForgetLayoutOfSets makes this package not know how a set is made, until the
+// function that it returns is called.
+func ForgetLayoutOfSets() func() {
+	was := dataOffset
+	dataOffset = -1
+	return func() { dataOffset = was }
+}
+
+// DataOffset returns what findDataOffset finds in T.
+func DataOffset[T any]() int { return findDataOffset(reflect.TypeFor[T]()) }

@@ -44,14 +44,3 @@ func streamIDOf(m *metricdata.Metrics, place int) streamID {
 	}
 	return id
 }
-
-// An instrumentID identifies an instrument of a stream: the SDK makes a metric
-// for each instrument, even if they differ in their description only.
-type instrumentID struct {
-	streamID
-	description string
-}
-
-func instrumentIDOf(m *metricdata.Metrics, place int) instrumentID {
-	return instrumentID{streamIDOf(m, place), m.Description}
-}

@@ -14,10 +14,10 @@ import (
 // have to stay apart. Then dst is undefined.
 
 func joinSum[N number](
-	b *Buffer, a *numberArenas[N], t metricdata.Temporality, dst, older, newer *metricdata.DataPoint[N],
+	b *Buffer, a *numberArenas[N], h header, dst, older, newer *metricdata.DataPoint[N],
 ) bool {
 	*dst = *newer
-	switch t {
+	switch h.temporality {
 	case metricdata.DeltaTemporality:
 		var ok bool
 		if dst.Value, ok = add(older.Value, newer.Value); !ok {
@@ -27,7 +27,7 @@ func joinSum[N number](
 			return false
 		}
 	case metricdata.CumulativeTemporality:
-		if !older.StartTime.Equal(newer.StartTime) {
+		if !older.StartTime.Equal(newer.StartTime) || h.monotonic && falls(older.Value, newer.Value) {
 			return false
 		}
 	default:
@@ -44,16 +44,16 @@ func joinGauge[N number](b *Buffer, a *numberArenas[N], dst, older, newer *metri
 }
 
 func joinHistogram[N number](
-	b *Buffer, a *numberArenas[N], t metricdata.Temporality, dst, older, newer *metricdata.HistogramDataPoint[N],
+	b *Buffer, a *numberArenas[N], h header, dst, older, newer *metricdata.HistogramDataPoint[N],
 ) bool {
 	*dst = *newer
-	switch t {
+	switch h.temporality {
 	case metricdata.DeltaTemporality:
 		if !addHistograms(b, dst, older, newer) {
 			return false
 		}
 	case metricdata.CumulativeTemporality:
-		if !older.StartTime.Equal(newer.StartTime) {
+		if !older.StartTime.Equal(newer.StartTime) || !containsHistogram(older, newer) {
 			return false
 		}
 		dst.BucketCounts = b.counts.clone(newer.BucketCounts)
@@ -88,7 +88,10 @@ func addHistograms[N number](b *Buffer, dst, older, newer *metricdata.HistogramD
 	return true
 }
 
-func joinSummary(b *Buffer, dst, newer *metricdata.SummaryDataPoint) bool {
+func joinSummary(b *Buffer, dst, older, newer *metricdata.SummaryDataPoint) bool {
+	if !older.StartTime.Equal(newer.StartTime) || !containsSummary(older, newer) {
+		return false
+	}
 	*dst = *newer
 	dst.QuantileValues = b.quantiles.clone(newer.QuantileValues)
 	return true

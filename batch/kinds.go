@@ -22,15 +22,40 @@ type kind interface {
 	// index to.
 	copy(b *Buffer, old, data metricdata.Aggregation, from, to int) metricdata.Aggregation
 
+	// need adds to n what copy takes from the arenas.
+	need(n *need, data metricdata.Aggregation, from, to int)
+
+	// dropExemplars removes the exemplars of all points in data, in place.
+	dropExemplars(data metricdata.Aggregation)
+
+	// sets returns the attribute sets of the points in data.
+	sets(data metricdata.Aggregation) sets
+
 	// concat returns in b the points of all in src, and their number. All are
 	// of this kind and have equal headers.
 	concat(b *Buffer, old metricdata.Aggregation, src []*metricdata.Metrics) (metricdata.Aggregation, int)
 
-	// coalesce returns in b what older and newer become, and the number of
-	// points in it. Both are of this kind and have equal headers.
-	coalesce(
-		b *Buffer, pairs *pairing[attribute.Distinct], old, older, newer metricdata.Aggregation,
-	) (metricdata.Aggregation, int)
+	// fold returns in b what newer becomes together with the older points of
+	// its series, or, if together is true, with all older points. It also returns
+	// the numbers of points in it and of those that are left. Both are of this
+	// kind and have equal headers. Pairs is its working memory, and keeps for
+	// leave what is left.
+	fold(
+		b *Buffer, pairs *pairing[attribute.Distinct], old, older, newer metricdata.Aggregation, together bool,
+	) (data metricdata.Aggregation, points, rest int)
+
+	// leave returns in b the points of older that fold has left.
+	leave(b *Buffer, pairs *pairing[attribute.Distinct], old, older metricdata.Aggregation) metricdata.Aggregation
+
+	// resolve decides what becomes of the points of a conflict.
+	resolve(c *conflict)
+
+	// compose returns in b an aggregation like another one, of the given parts.
+	compose(b *Buffer, old, like metricdata.Aggregation, parts []part) metricdata.Aggregation
+
+	// appendSeries appends to ids an id for each point of data, whose stream has
+	// the given hash.
+	appendSeries(ids []uint64, stream uint64, data metricdata.Aggregation) []uint64
 
 	// repeats reports whether two points in data have equal attributes. Pairs
 	// is its working memory.
@@ -66,23 +91,26 @@ func kindOf(data metricdata.Aggregation) kind {
 }
 
 var (
-	gaugeInt64         kind = gaugeOf(intArenas)
-	gaugeFloat64       kind = gaugeOf(floatArenas)
-	sumInt64           kind = sumOf(intArenas)
-	sumFloat64         kind = sumOf(floatArenas)
-	histogramInt64     kind = histogramOf(intArenas)
-	histogramFloat64   kind = histogramOf(floatArenas)
-	exponentialInt64   kind = exponentialOf(intArenas)
-	exponentialFloat64 kind = exponentialOf(floatArenas)
+	gaugeInt64         kind = gaugeOf(intArenas, intNeed)
+	gaugeFloat64       kind = gaugeOf(floatArenas, floatNeed)
+	sumInt64           kind = sumOf(intArenas, intNeed)
+	sumFloat64         kind = sumOf(floatArenas, floatNeed)
+	histogramInt64     kind = histogramOf(intArenas, intNeed)
+	histogramFloat64   kind = histogramOf(floatArenas, floatNeed)
+	exponentialInt64   kind = exponentialOf(intArenas, intNeed)
+	exponentialFloat64 kind = exponentialOf(floatArenas, floatNeed)
 	summary            kind = summaryKind()
 	missingKind        kind = opaque{size: 0}
 	unknownKind        kind = opaque{size: 1}
 )
 
+func intNeed(n *need) *numberNeed   { return &n.ints }
+func floatNeed(n *need) *numberNeed { return &n.floats }
+
 func intArenas(b *Buffer) *numberArenas[int64]     { return &b.ints }
 func floatArenas(b *Buffer) *numberArenas[float64] { return &b.floats }
 
-func gaugeOf[N number](arenas func(*Buffer) *numberArenas[N]) kind {
+func gaugeOf[N number](arenas func(*Buffer) *numberArenas[N], of func(*need) *numberNeed) kind {
 	type A = metricdata.Gauge[N]
 	type P = metricdata.DataPoint[N]
 	return &aggregation[A, P]{
@@ -91,14 +119,17 @@ func gaugeOf[N number](arenas func(*Buffer) *numberArenas[N]) kind {
 		head:       func(A) header { return header{} },
 		arena:      func(b *Buffer) *arena[P] { return &arenas(b).points },
 		detach:     func(b *Buffer, p []P) { detachNumbers(b, arenas(b), p) },
+		needs:      func(n *need, p []P) { needNumbers(n, of(n), p) },
+		bare:       bareNumbers[N],
 		attributes: func(p *P) *attribute.Set { return &p.Attributes },
-		join: func(b *Buffer, _ metricdata.Temporality, dst, older, newer *P) bool {
+		join: func(b *Buffer, _ header, dst, older, newer *P) bool {
 			return joinGauge(b, arenas(b), dst, older, newer)
 		},
+		resets: func(header, *P, *P) bool { return false },
 	}
 }
 
-func sumOf[N number](arenas func(*Buffer) *numberArenas[N]) kind {
+func sumOf[N number](arenas func(*Buffer) *numberArenas[N], of func(*need) *numberNeed) kind {
 	type A = metricdata.Sum[N]
 	type P = metricdata.DataPoint[N]
 	return &aggregation[A, P]{
@@ -107,14 +138,19 @@ func sumOf[N number](arenas func(*Buffer) *numberArenas[N]) kind {
 		head:       func(a A) header { return header{a.Temporality, a.IsMonotonic} },
 		arena:      func(b *Buffer) *arena[P] { return &arenas(b).points },
 		detach:     func(b *Buffer, p []P) { detachNumbers(b, arenas(b), p) },
+		needs:      func(n *need, p []P) { needNumbers(n, of(n), p) },
+		bare:       bareNumbers[N],
 		attributes: func(p *P) *attribute.Set { return &p.Attributes },
-		join: func(b *Buffer, t metricdata.Temporality, dst, older, newer *P) bool {
-			return joinSum(b, arenas(b), t, dst, older, newer)
+		join: func(b *Buffer, h header, dst, older, newer *P) bool {
+			return joinSum(b, arenas(b), h, dst, older, newer)
+		},
+		resets: func(h header, older, newer *P) bool {
+			return h.cumulative() && h.monotonic && older.StartTime.Equal(newer.StartTime) && falls(older.Value, newer.Value)
 		},
 	}
 }
 
-func histogramOf[N number](arenas func(*Buffer) *numberArenas[N]) kind {
+func histogramOf[N number](arenas func(*Buffer) *numberArenas[N], of func(*need) *numberNeed) kind {
 	type A = metricdata.Histogram[N]
 	type P = metricdata.HistogramDataPoint[N]
 	return &aggregation[A, P]{
@@ -123,14 +159,19 @@ func histogramOf[N number](arenas func(*Buffer) *numberArenas[N]) kind {
 		head:       func(a A) header { return header{temporality: a.Temporality} },
 		arena:      func(b *Buffer) *arena[P] { return &arenas(b).histograms },
 		detach:     func(b *Buffer, p []P) { detachHistograms(b, arenas(b), p) },
+		needs:      func(n *need, p []P) { needHistograms(n, of(n), p) },
+		bare:       bareHistograms[N],
 		attributes: func(p *P) *attribute.Set { return &p.Attributes },
-		join: func(b *Buffer, t metricdata.Temporality, dst, older, newer *P) bool {
-			return joinHistogram(b, arenas(b), t, dst, older, newer)
+		join: func(b *Buffer, h header, dst, older, newer *P) bool {
+			return joinHistogram(b, arenas(b), h, dst, older, newer)
+		},
+		resets: func(h header, older, newer *P) bool {
+			return h.cumulative() && older.StartTime.Equal(newer.StartTime) && !containsHistogram(older, newer)
 		},
 	}
 }
 
-func exponentialOf[N number](arenas func(*Buffer) *numberArenas[N]) kind {
+func exponentialOf[N number](arenas func(*Buffer) *numberArenas[N], of func(*need) *numberNeed) kind {
 	type A = metricdata.ExponentialHistogram[N]
 	type P = metricdata.ExponentialHistogramDataPoint[N]
 	return &aggregation[A, P]{
@@ -139,9 +180,14 @@ func exponentialOf[N number](arenas func(*Buffer) *numberArenas[N]) kind {
 		head:       func(a A) header { return header{temporality: a.Temporality} },
 		arena:      func(b *Buffer) *arena[P] { return &arenas(b).exponentials },
 		detach:     func(b *Buffer, p []P) { detachExponentials(b, arenas(b), p) },
+		needs:      func(n *need, p []P) { needExponentials(n, of(n), p) },
+		bare:       bareExponentials[N],
 		attributes: func(p *P) *attribute.Set { return &p.Attributes },
-		join: func(b *Buffer, t metricdata.Temporality, dst, older, newer *P) bool {
-			return joinExponential(b, arenas(b), t, dst, older, newer)
+		join: func(b *Buffer, h header, dst, older, newer *P) bool {
+			return joinExponential(b, arenas(b), h, dst, older, newer)
+		},
+		resets: func(h header, older, newer *P) bool {
+			return h.cumulative() && older.StartTime.Equal(newer.StartTime) && !containsExponential(older, newer)
 		},
 	}
 }
@@ -155,9 +201,14 @@ func summaryKind() kind {
 		head:       func(A) header { return header{} },
 		arena:      func(b *Buffer) *arena[P] { return &b.summaries },
 		detach:     detachSummaries,
+		needs:      needSummaries,
+		bare:       bareSummaries,
 		attributes: func(p *P) *attribute.Set { return &p.Attributes },
-		join: func(b *Buffer, _ metricdata.Temporality, dst, _, newer *P) bool {
-			return joinSummary(b, dst, newer)
+		join: func(b *Buffer, _ header, dst, older, newer *P) bool {
+			return joinSummary(b, dst, older, newer)
+		},
+		resets: func(_ header, older, newer *P) bool {
+			return older.StartTime.Equal(newer.StartTime) && !containsSummary(older, newer)
 		},
 	}
 }

@@ -28,6 +28,9 @@ func Merge(dst *Buffer, collections ...*metricdata.ResourceMetrics) *metricdata.
 	if dst == nil {
 		dst = new(Buffer)
 	}
+	if dst.isNew() {
+		dst.reserve(needOfPoints(collections))
+	}
 	dst.begin()
 	defer dst.end()
 
@@ -43,6 +46,17 @@ func Merge(dst *Buffer, collections ...*metricdata.ResourceMetrics) *metricdata.
 		dst.collection.Resource = collections[n-1].Resource
 	}
 	return &dst.collection
+}
+
+// needOfPoints returns what the points of all collections need. Scopes, metrics
+// and bounds are left out: a merge has fewer of them than its sources.
+func needOfPoints(collections []*metricdata.ResourceMetrics) *need {
+	var n need
+	for _, rm := range collections {
+		n.addCollection(rm)
+	}
+	n.scopes, n.metrics, n.bounds = 0, 0, 0
+	return &n
 }
 
 func scopesOf(rm *metricdata.ResourceMetrics) []metricdata.ScopeMetrics { return rm.ScopeMetrics }

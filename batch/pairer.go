@@ -8,12 +8,17 @@ import (
 )
 
 // A pairer finds the scopes, metrics and data points that occur in two
-// collections, or twice in one. It is the working memory of [Coalesce] and
-// [HasRepeatedSeries].
+// collections, or twice in one. It is the working memory of [Coalesce], [Fold]
+// and [HasRepeatedSeries].
 type pairer struct {
-	scopes  pairing[scopeID]
-	metrics pairing[instrumentID]
+	scopes  chains[scopeID]
+	metrics chains[streamID]
 	points  pairing[attribute.Distinct]
+
+	// The metrics of one scope.
+	olderMetrics, newerMetrics []*metricdata.Metrics
+
+	outputs [2]output
 }
 
 // pairers keeps few pairers, because each is as large as the largest metric
@@ -23,20 +28,40 @@ var pairers = sync.Pool{New: func() any { return new(pairer) }}
 func newPairer() *pairer { return pairers.Get().(*pairer) }
 
 // release ends the use of p.
-func (p *pairer) release() { pairers.Put(p) }
+func (p *pairer) release() {
+	clear(p.olderMetrics[:cap(p.olderMetrics)])
+	clear(p.newerMetrics[:cap(p.newerMetrics)])
+	p.outputs = [2]output{}
+	pairers.Put(p)
+}
 
-func (p *pairer) pairScopes(older, newer []metricdata.ScopeMetrics) *pairing[scopeID] {
-	p.scopes.pairInOrder(len(older), len(newer),
+func (p *pairer) linkScopes(older, newer []metricdata.ScopeMetrics) *chains[scopeID] {
+	p.scopes.link(len(older), len(newer),
 		func(i int) scopeID { return scopeIDOf(&older[i].Scope) },
 		func(j int) scopeID { return scopeIDOf(&newer[j].Scope) })
 	return &p.scopes
 }
 
-func (p *pairer) pairMetrics(older, newer []metricdata.Metrics) *pairing[instrumentID] {
-	p.metrics.pairInOrder(len(older), len(newer),
-		func(i int) instrumentID { return instrumentIDOf(&older[i], i) },
-		func(j int) instrumentID { return instrumentIDOf(&newer[j], -1-j) })
+// linkMetrics links the metrics of all scopes in the chains of a newer one.
+func (p *pairer) linkMetrics(older, newer []metricdata.ScopeMetrics, scope int32) *chains[streamID] {
+	p.olderMetrics, p.newerMetrics = p.olderMetrics[:0], p.newerMetrics[:0]
+	for i := p.scopes.firstOlder[scope]; i >= 0; i = p.scopes.nextOlder[i] {
+		p.olderMetrics = appendPointers(p.olderMetrics, older[i].Metrics)
+	}
+	for j := scope; j >= 0; j = p.scopes.nextNewer[j] {
+		p.newerMetrics = appendPointers(p.newerMetrics, newer[j].Metrics)
+	}
+	p.metrics.link(len(p.olderMetrics), len(p.newerMetrics),
+		func(i int) streamID { return streamIDOf(p.olderMetrics[i], i) },
+		func(j int) streamID { return streamIDOf(p.newerMetrics[j], -1-j) })
 	return &p.metrics
+}
+
+func appendPointers[E any](dst []*E, src []E) []*E {
+	for i := range src {
+		dst = append(dst, &src[i])
+	}
+	return dst
 }
 
 // repeatsScope reports whether two scopes are the same.
@@ -48,7 +73,5 @@ func (p *pairer) repeatsScope(scopes []metricdata.ScopeMetrics) bool {
 // and of an unknown kind.
 func (p *pairer) repeatsStream(metrics []metricdata.Metrics) bool {
 	const samePlace = 0
-	return p.metrics.repeats(len(metrics), func(i int) instrumentID {
-		return instrumentID{streamID: streamIDOf(&metrics[i], samePlace)}
-	})
+	return p.metrics.repeats(len(metrics), func(i int) streamID { return streamIDOf(&metrics[i], samePlace) })
 }

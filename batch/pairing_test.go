@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -8,96 +9,68 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A method is one of those of pairing that pair two lists.
-type method func(p *pairing[int], older, newer int, olderKey, newerKey func(int) int)
-
-var methods = map[string]method{
-	"in order":   (*pairing[int]).pairInOrder,
-	"neighbours": (*pairing[int]).pairNeighbours,
-}
-
-// of returns the partners of the older keys, or -1, and the newer ones that
-// have none.
-func (pair method) of(p *pairing[int], older, newer []int) (partner, rest []int) {
-	pair(p, len(older), len(newer), func(i int) int { return older[i] }, func(j int) int { return newer[j] })
-	for _, j := range p.partner {
-		partner = append(partner, int(j))
+// paired returns the partners of the newer keys, or -1, and for each the older
+// key before its partner, or -1, and what is left of the older ones.
+func paired(p *pairing[int], older, newer []int) (partner, before, left []int) {
+	p.pair(len(older), len(newer), func(i int) int { return older[i] }, func(j int) int { return newer[j] })
+	for j, i := range p.partner {
+		partner = append(partner, int(i))
+		before = append(before, int(p.predecessor(j)))
 	}
-	for j, i := range p.partnerOfNewer {
-		if i < 0 {
-			rest = append(rest, j)
+	for i, home := range p.home {
+		if home == absent {
+			left = append(left, i)
+		} else if newer[home] != older[i] || slices.Index(newer, older[i]) != int(home) {
+			panic("an element has a wrong home")
 		}
 	}
-	if len(rest) != p.rest {
-		panic("the number of elements without a partner is wrong")
+	if len(left) != p.left {
+		panic("the number of elements that are left is wrong")
 	}
-	return partner, rest
+	return partner, before, left
 }
 
-// simpleMethods do the same in the obvious way.
-var simpleMethods = map[string]func(older, newer []int) (partner, rest []int){
-	"in order": func(older, newer []int) (partner, rest []int) {
-		taken := make([]bool, len(newer))
-		for _, key := range older {
-			found := -1
-			for j := len(newer) - 1; j >= 0; j-- {
-				if newer[j] == key && !taken[j] {
-					found = j
-				}
-			}
-			if found >= 0 {
-				taken[found] = true
-			}
-			partner = append(partner, found)
+// simplyPaired does the same in the obvious way.
+func simplyPaired(older, newer []int) (partner, before, left []int) {
+	places := map[int][]int{}
+	for i, key := range older {
+		places[key] = append(places[key], i)
+		if !slices.Contains(newer, key) {
+			left = append(left, i)
 		}
-		for j := range newer {
-			if !taken[j] {
-				rest = append(rest, j)
+	}
+	for j, key := range newer {
+		partner, before = append(partner, -1), append(before, -1)
+		if n := len(places[key]); n > 0 && slices.Index(newer, key) == j {
+			partner[j] = places[key][n-1]
+			if n > 1 {
+				before[j] = places[key][n-2]
 			}
 		}
-		return partner, rest
-	},
-	"neighbours": func(older, newer []int) (partner, rest []int) {
-		last := map[int]int{} // of the older keys
-		for i, key := range older {
-			last[key] = i
-			partner = append(partner, -1)
-		}
-		for j, key := range newer {
-			if i, common := last[key]; common {
-				partner[i] = j
-				delete(last, key)
-				continue
-			}
-			rest = append(rest, j)
-		}
-		return partner, rest
-	},
+	}
+	return partner, before, left
 }
 
-func TestPairingPairsWhatOccursTwice(t *testing.T) {
+func TestPairingPairsTheNeighboursOfWhatOccursTwice(t *testing.T) {
 	var p pairing[int]
-	older, newer := []int{7, 8, 7, 9}, []int{5, 7, 9, 7, 5}
-	partner, rest := methods["neighbours"].of(&p, older, newer)
-	assert.Equal(t, []int{-1, -1, 1, 2}, partner)
-	assert.Equal(t, []int{0, 3, 4}, rest)
-	partner, rest = methods["in order"].of(&p, older, newer)
-	assert.Equal(t, []int{1, -1, 3, 2}, partner)
-	assert.Equal(t, []int{0, 4}, rest)
+	partner, before, left := paired(&p, []int{7, 8, 7, 9, 7}, []int{5, 7, 9, 7, 5})
+	assert.Equal(t, []int{-1, 4, 3, -1, -1}, partner)
+	assert.Equal(t, []int{-1, 2, -1, -1, -1}, before)
+	assert.Equal(t, []int{1}, left)
 }
 
 func TestPairingOfNothing(t *testing.T) {
 	var p pairing[int]
 	for range 2 {
-		partner, rest := methods["in order"].of(&p, nil, nil)
+		partner, _, left := paired(&p, nil, nil)
 		assert.Empty(t, partner)
-		assert.Empty(t, rest)
-		partner, rest = methods["in order"].of(&p, []int{1, 2}, nil)
+		assert.Empty(t, left)
+		partner, _, left = paired(&p, []int{1, 2}, nil)
+		assert.Empty(t, partner)
+		assert.Equal(t, []int{0, 1}, left)
+		partner, _, left = paired(&p, nil, []int{1, 1})
 		assert.Equal(t, []int{-1, -1}, partner)
-		assert.Empty(t, rest)
-		partner, rest = methods["in order"].of(&p, nil, []int{1, 1})
-		assert.Empty(t, partner)
-		assert.Equal(t, []int{0, 1}, rest)
+		assert.Empty(t, left)
 	}
 }
 
@@ -109,25 +82,13 @@ func TestPairingIsThatOfASimpleOne(t *testing.T) {
 			keys := rapid.IntRange(0, rapid.SampledFrom([]int{1, 5, 1000}).Draw(t, "different"))
 			older := rapid.SliceOfN(keys, 0, 50).Draw(t, "older")
 			newer := rapid.SliceOfN(keys, 0, 50).Draw(t, "newer")
-			how := rapid.SampledFrom([]string{"in order", "neighbours"}).Draw(t, "how")
-			wantPartner, wantRest := simpleMethods[how](older, newer)
-			partner, rest := methods[how].of(&p, older, newer)
+			wantPartner, wantBefore, wantLeft := simplyPaired(older, newer)
+			partner, before, left := paired(&p, older, newer)
 			require.Equal(t, wantPartner, partner)
-			require.Equal(t, wantRest, rest)
-			for j := range newer {
-				require.Equal(t, contains(rest, j), p.partnerOfNewer[j] < 0)
-			}
+			require.Equal(t, wantBefore, before)
+			require.Equal(t, wantLeft, left)
 		}
 	})
-}
-
-func contains(indexes []int, i int) bool {
-	for _, j := range indexes {
-		if i == j {
-			return true
-		}
-	}
-	return false
 }
 
 func TestPairingLeavesHalfOfItsTableEmpty(t *testing.T) {
@@ -152,7 +113,7 @@ func TestPairingAllocatesNothingForListsThatAreNotLonger(t *testing.T) {
 	}
 	var p pairing[int]
 	pair := func(older, newer int) {
-		p.pairInOrder(older, newer, func(i int) int { return keys[i] }, func(j int) int { return keys[len(keys)-1-j] })
+		p.pair(older, newer, func(i int) int { return keys[i] }, func(j int) int { return keys[len(keys)-1-j] })
 	}
 	pair(1000, 1000)
 	pair(0, 1000)

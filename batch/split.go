@@ -52,10 +52,15 @@ func (p Part) Copy(dst *Buffer) *metricdata.ResourceMetrics {
 	if dst == nil {
 		dst = new(Buffer)
 	}
+	scopes, metrics := p.size()
+	if dst.isNew() {
+		var n need
+		n.addPart(p, scopes, metrics)
+		dst.reserve(&n)
+	}
 	dst.begin()
 	defer dst.end()
 
-	scopes, metrics := p.size()
 	to := partWriter{
 		Buffer:  dst,
 		scopes:  dst.scopes.take(scopes)[:0],
@@ -67,6 +72,13 @@ func (p Part) Copy(dst *Buffer) *metricdata.ResourceMetrics {
 	dst.collection.Resource = p.src.Resource
 	dst.collection.ScopeMetrics = to.scopes
 	return &dst.collection
+}
+
+// CopyFrom fills dst with a deep copy of rm without its first n data points, and
+// returns it, as [Part.Copy] does.
+func CopyFrom(dst *Buffer, rm *metricdata.ResourceMetrics, n int) *metricdata.ResourceMetrics {
+	before := Part{src: rm, points: n}
+	return Part{src: rm, start: before.end(), points: Points(rm) - n}.Copy(dst)
 }
 
 // size returns the number of scopes and metrics that have points in the part.

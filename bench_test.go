@@ -3,15 +3,20 @@ package asyncmetric_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.opentelemetry.io/otel/sdk/resource"
 
 	"github.com/asyncmetric/asyncmetric"
+	"github.com/asyncmetric/asyncmetric/batch"
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
 	"github.com/asyncmetric/asyncmetric/queue"
 	"github.com/asyncmetric/asyncmetric/statusz"
@@ -89,7 +94,7 @@ func BenchmarkExport(b *testing.B) {
 
 func benchmarkExport(b *testing.B, rm *metricdata.ResourceMetrics) {
 	ctx := b.Context()
-	e := newBench(b, sink{}, asyncmetric.WithMaxQueueSize(1<<30))
+	e := newBench(b, sink{}, asyncmetric.WithMaxQueueBytes(math.MaxInt64))
 	var held time.Duration
 	cycle := func() {
 		begin := time.Now()
@@ -159,7 +164,7 @@ func benchmarkMemmove(b *testing.B, n int, wake bool) {
 // the oldest when the worker does not keep up.
 func BenchmarkExportContended(b *testing.B) {
 	rm := metrictest.Mixed(3000)
-	e := newBench(b, sink{}, asyncmetric.WithMaxQueueSize(30000), asyncmetric.WithOverflow(queue.DropOldest))
+	e := newBench(b, sink{}, asyncmetric.WithMaxQueueBytes(math.MaxInt64), asyncmetric.WithMaxQueueSize(30000), asyncmetric.WithOverflow(queue.DropOldest))
 	b.SetBytes(int64(metrictest.Bytes(rm)))
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
@@ -180,7 +185,7 @@ func BenchmarkExportBlocked(b *testing.B) {
 		b.Run("overflow="+overflow.String(), func(b *testing.B) {
 			rm := metrictest.Mixed(3000)
 			gate := make(chan struct{})
-			e := newBench(b, sink{gate}, asyncmetric.WithMaxQueueSize(30000), asyncmetric.WithOverflow(overflow))
+			e := newBench(b, sink{gate}, asyncmetric.WithMaxQueueBytes(math.MaxInt64), asyncmetric.WithMaxQueueSize(30000), asyncmetric.WithOverflow(overflow))
 			b.Cleanup(func() { close(gate) }) // before that of newBench
 			for range 100 {
 				_ = e.Export(b.Context(), rm)
@@ -217,7 +222,7 @@ func BenchmarkDelivery(b *testing.B) {
 // backedUp returns an exporter where a number of collections wait.
 func backedUp(b *testing.B, collections int) *asyncmetric.Exporter {
 	gate := make(chan struct{})
-	e := newBench(b, sink{gate}, asyncmetric.WithMaxQueueSize(1<<30))
+	e := newBench(b, sink{gate}, asyncmetric.WithMaxQueueBytes(math.MaxInt64))
 	b.Cleanup(func() { close(gate) }) // before that of newBench
 	rm := metrictest.Numbers(1, 1)
 	for range collections {
@@ -248,6 +253,96 @@ func BenchmarkStats(b *testing.B) {
 			for b.Loop() {
 				page.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
 			}
+		})
+	}
+}
+
+// fullPoints is the size of the collections that BenchmarkExportFull exports.
+const fullPoints = 3000
+
+// ways are the ways in which a collection may arrive, as the calls of Export that
+// it takes.
+var ways = map[string]func(i int) []*metricdata.ResourceMetrics{
+	"whole": func(int) []*metricdata.ResourceMetrics {
+		return []*metricdata.ResourceMetrics{metrictest.Mixed(fullPoints)}
+	},
+	"pieces": func(int) (pieces []*metricdata.ResourceMetrics) {
+		for part := range batch.Split(metrictest.Mixed(fullPoints), 100) {
+			pieces = append(pieces, part.Copy(nil))
+		}
+		return pieces
+	},
+	"resources": func(i int) []*metricdata.ResourceMetrics {
+		rm := metrictest.Mixed(fullPoints)
+		rm.Resource = resource.NewSchemaless(attribute.Int("provider", i%2))
+		return []*metricdata.ResourceMetrics{rm}
+	},
+	"half-churn": func(i int) []*metricdata.ResourceMetrics {
+		return []*metricdata.ResourceMetrics{churn(i, fullPoints/2)}
+	},
+	"churn": func(i int) []*metricdata.ResourceMetrics {
+		return []*metricdata.ResourceMetrics{churn(i, fullPoints/10)}
+	},
+	"unjoinable": func(i int) []*metricdata.ResourceMetrics { return []*metricdata.ResourceMetrics{churn(i, 0)} },
+}
+
+// churn returns a collection in which some series are stable and the others have
+// never been there.
+func churn(i, stable int) *metricdata.ResourceMetrics {
+	rm := metrictest.Numbers(fullPoints, 1)
+	points := rm.ScopeMetrics[0].Metrics[0].Data.(metricdata.Sum[int64]).DataPoints
+	for j := stable; j < len(points); j++ {
+		points[j].Attributes = attribute.NewSet(attribute.Int("once", i*fullPoints+j))
+	}
+	return rm
+}
+
+// BenchmarkExportFull exports while the inner exporter does not return and the
+// queue is full, in each way in which data may arrive. Before each collection the
+// SDK collects as many points, as in an application. It reports what Export takes
+// on average and at worst, compared with that.
+func BenchmarkExportFull(b *testing.B) {
+	for name, collectionOf := range ways {
+		b.Run("way="+name, func(b *testing.B) {
+			gate := make(chan struct{})
+			e := newBench(b, sink{gate})
+			b.Cleanup(func() { close(gate) }) // before that of newBench
+			collect := metrictest.Collector(b, fullPoints)
+			i := 0
+			export := func() (took time.Duration) {
+				for _, rm := range collectionOf(i) {
+					begin := time.Now()
+					if err := e.Export(b.Context(), rm); err != nil {
+						b.Fatal(err)
+					}
+					took += time.Since(begin)
+				}
+				i++
+				return took
+			}
+			for s := e.Stats(); s.Coalesced+s.Dropped == 0; s = e.Stats() {
+				export()
+			}
+			for range 100 {
+				collect()
+				export()
+			}
+			var collecting time.Duration
+			var exports []time.Duration
+			for b.Loop() {
+				collecting += collect()
+				exports = append(exports, export())
+			}
+			slices.Sort(exports)
+			mean := float64(collecting) / float64(b.N)
+			var total time.Duration
+			for _, took := range exports {
+				total += took
+			}
+			b.ReportMetric(float64(total)/float64(b.N), "ns/op")
+			b.ReportMetric(float64(total)/float64(b.N)/mean, "mean/collect")
+			b.ReportMetric(float64(exports[len(exports)*99/100])/mean, "p99/collect")
+			b.ReportMetric(float64(e.Stats().Dropped)/float64(i), "dropped/op")
 		})
 	}
 }

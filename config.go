@@ -22,7 +22,8 @@ type Setting struct{ Name, Value string }
 // config is what the options say.
 type config struct {
 	name               string // empty for one that New makes
-	maxQueueSize       int
+	maxQueueBytes      int64
+	maxQueueSize       int // 0 for no bound in data points
 	overflow           queue.Overflow
 	maxExportBatchSize int
 	merging            bool
@@ -41,6 +42,7 @@ type config struct {
 
 	// What was given, where the value does not tell.
 	nameGiven          bool
+	maxQueueSizeGiven  bool
 	drainTimeoutGiven  bool
 	retryGiven         bool
 	queueGiven         bool
@@ -50,7 +52,7 @@ type config struct {
 
 func defaultConfig() config {
 	return config{
-		maxQueueSize:       262144,
+		maxQueueBytes:      queue.DefaultMaxBytes,
 		overflow:           queue.Coalesce,
 		maxExportBatchSize: 8192,
 		exportTimeout:      30 * time.Second,
@@ -101,7 +103,9 @@ func (c *config) validate() error {
 		}
 	}
 	check(!c.nameGiven || c.name != "", `WithName(""): leave it out for a name that is made`)
-	check(c.maxQueueSize >= 1, "WithMaxQueueSize(%d): must be at least 1", c.maxQueueSize)
+	check(c.maxQueueBytes >= 1, "WithMaxQueueBytes(%d): must be at least 1", c.maxQueueBytes)
+	check(!c.maxQueueSizeGiven || c.maxQueueSize >= 1,
+		"WithMaxQueueSize(%d): must be at least 1; leave it out for no bound in data points", c.maxQueueSize)
 	check(c.overflow.Valid(), "WithOverflow(%v): must be one of the policies of package queue", c.overflow)
 	check(c.maxExportBatchSize >= 0, "WithMaxExportBatchSize(%d): must be at least 1, or 0 for no limit", c.maxExportBatchSize)
 	check(c.linger >= 0, "WithMerging(%v): must be at least 0", c.linger)
@@ -212,7 +216,8 @@ func (c *config) settings(inner metric.Exporter) []Setting {
 	if c.queueGiven {
 		add("WithQueue", c.queueType())
 	} else {
-		add("WithMaxQueueSize", c.maxQueueSize)
+		add("WithMaxQueueBytes", c.maxQueueBytes)
+		optional("WithMaxQueueSize", c.maxQueueSize, c.maxQueueSizeGiven)
 		add("WithOverflow", c.overflow)
 	}
 	add("WithMaxExportBatchSize", c.maxExportBatchSize)

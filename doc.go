@@ -89,13 +89,21 @@
 //
 // # When the queue is full
 //
-// As many data points may wait as [WithMaxQueueSize] says. Beyond that, the
-// policy of [WithOverflow] decides. The default, [queue.Coalesce], makes one of two
-// collections that wait next to each other: delta sums and histograms are added
-// up, of cumulative data and gauges the newer point stays, and where two points
-// cannot become one without losing more than time, both stay. What is lost is
-// resolution, evenly over the outage, and no total. So the bound decides how
-// coarse the data of a long outage is, not whether it is there.
+// What waits may take as much memory as [WithMaxQueueBytes] says, 64 MiB by
+// default, and with [WithMaxQueueSize] have as many data points as that says.
+// Beyond that, the policy of [WithOverflow] decides. The default,
+// [queue.Coalesce], joins collections of one resource that follow each other,
+// whether they arrived whole or in pieces, and from however many providers: delta
+// sums and histograms are added up, of two gauges the newer one stays, and of two
+// cumulative points if it contains the older one. Where two points cannot become
+// one without losing more than time, both stay. What is lost is resolution, evenly
+// over the outage, and no total. So the bound decides how coarse the data of a
+// long outage is, not whether it is there. Data is dropped only where there is
+// little to join, because most series come once.
+//
+// A cumulative value that falls without a new start time is seen only if both
+// sides of the fall wait. Of 10, 2, 12 the backend gets 10 and 12 if 10 has been
+// delivered, or if 2 and 12 were joined first.
 //
 // [queue.DropOldest] and [queue.DropNewest] drop, and [queue.Block] makes Export
 // wait; each says when to choose it.
@@ -106,9 +114,9 @@
 //
 // # Guarantees
 //
-// Export does not wait for the inner exporter, and what it keeps shares
-// nothing with its argument. Memory is bounded: at most as many data points wait
-// as [WithMaxQueueSize] says, and one collection, or with [WithMerging] one batch,
+// Export does not wait for the inner exporter. What it keeps shares
+// nothing with its argument. Memory is bounded: what waits takes at most as much
+// as [WithMaxQueueBytes] says, and one collection, or with [WithMerging] one batch,
 // is in flight. The points of a series are delivered in order, also after
 // failures and with several replicas. The inner exporter never gets two calls at
 // once, has a deadline for each, and may panic, or change what it is given.
@@ -124,9 +132,7 @@
 //
 // The defaults suit most applications. Reasons to change them:
 //
-//   - [WithMaxQueueSize]: finer data after long outages, or less memory. A
-//     collection of 1000 series each minute fills the default in more than four
-//     hours.
+//   - [WithMaxQueueBytes]: finer data after long outages, or less memory.
 //   - [WithMaxExportBatchSize]: a server that refuses large requests.
 //   - [WithReplicas]: large collections and a backend that is far away.
 //   - [WithMerging]: many small collections, and a backend that takes several
@@ -142,8 +148,9 @@
 // Export copies, with memory that it uses again: while delivery keeps up it
 // allocates nothing for each point or metric, and takes two to three times as long
 // as moving the same bytes. A backlog takes new memory, and gives it back
-// afterwards. On a full queue under Coalesce, Export takes about sixteen times as long.
-// Nothing is locked while anything waits for the network. An Exporter that has
+// afterwards. On a queue that is nearly full, Coalesce joins on a goroutine beside
+// the Exports, and one for which there is no room yet waits for it. Nothing is
+// locked while anything waits for the network or is joined. An Exporter that has
 // nothing to do is one goroutine that waits.
 //
 // # Its own metrics
@@ -158,11 +165,14 @@
 //	otel.sdk.exporter.metric_data_point.exported  those whose delivery has ended, with error.type if it failed
 //	otel.sdk.exporter.operation.duration          from the first attempt of a batch to the end of the last, s
 //	asyncmetric.queue.size                        data points in the queue, in flight included
-//	asyncmetric.queue.capacity                    how many may wait
+//	asyncmetric.queue.capacity                    how many may wait; only with a bound in data points
+//	asyncmetric.queue.usage                       bytes that count against the limit; only if the queue knows, By
+//	asyncmetric.queue.limit                       how many bytes may wait; only with a bound in bytes, By
 //	asyncmetric.queue.oldest_age                  how long the oldest collection has been queued, s
 //	asyncmetric.data_points.dropped               by reason, see [DropReason]
 //	asyncmetric.data_points.coalesced             became part of a later point on overflow
 //	asyncmetric.data_points.refused               those for which Export returned an error
+//	asyncmetric.exemplars.dropped                 exemplars that the queue left out, short of memory
 //	asyncmetric.export.retries                    attempts that repeated an earlier one
 //	asyncmetric.delivery.latency                  from Export of a collection to its delivery, s
 //

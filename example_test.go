@@ -52,7 +52,7 @@ func Example() {
 
 func ExampleNew() {
 	exporter, err := asyncmetric.New(printer(),
-		asyncmetric.WithMaxQueueSize(1_000_000),
+		asyncmetric.WithMaxQueueBytes(256<<20),
 		asyncmetric.WithExportTimeout(10*time.Second),
 		asyncmetric.WithOnDrop(func(d asyncmetric.Drop) { fmt.Println(d.Points, d.Reason) }),
 	)
@@ -65,11 +65,11 @@ func ExampleNew() {
 }
 
 func ExampleNew_invalid() {
-	_, err := asyncmetric.New(printer(), asyncmetric.WithMaxQueueSize(0))
+	_, err := asyncmetric.New(printer(), asyncmetric.WithMaxQueueBytes(0))
 	fmt.Println(err)
 	fmt.Println(errors.Is(err, asyncmetric.ErrInvalidOption))
 	// Output:
-	// asyncmetric: invalid option: WithMaxQueueSize(0): must be at least 1
+	// asyncmetric: invalid option: WithMaxQueueBytes(0): must be at least 1
 	// true
 }
 

@@ -101,7 +101,7 @@ func newQueue(c *config, report func(string, error)) (queue.Queue, error) {
 	if c.queue != nil {
 		return newGuarded(c.queue, report)
 	}
-	return queue.NewMemory(c.maxQueueSize, c.overflow)
+	return queue.NewMemory(queue.Bound{Points: c.maxQueueSize, Bytes: c.maxQueueBytes}, c.overflow)
 }
 
 // droppedByQueue hears of what the queue drops on its own account.
@@ -164,15 +164,16 @@ func (e *Exporter) Aggregation(k metric.InstrumentKind) metric.Aggregation {
 
 // MarshalLog returns what the SDK logs about the exporter.
 func (e *Exporter) MarshalLog() any {
-	bound, overflow := e.config.maxQueueSize, e.config.overflow.String()
+	bytes, points, overflow := e.config.maxQueueBytes, e.config.maxQueueSize, e.config.overflow.String()
 	if e.config.queueGiven {
-		bound, overflow = 0, "" // are those of the queue
+		bytes, points, overflow = 0, 0, "" // are those of the queue
 	}
 	return struct {
 		Type               string
 		Exporter           metric.Exporter
 		Queue              string
-		MaxQueueSize       int
+		MaxQueueBytes      int64
+		MaxQueueSize       int // 0 for no bound in data points
 		Overflow           string
 		MaxExportBatchSize int
 		ExportTimeout      time.Duration
@@ -181,7 +182,8 @@ func (e *Exporter) MarshalLog() any {
 		Type:               "asyncmetric",
 		Exporter:           e.inner,
 		Queue:              e.config.queueType(),
-		MaxQueueSize:       bound,
+		MaxQueueBytes:      bytes,
+		MaxQueueSize:       points,
 		Overflow:           overflow,
 		MaxExportBatchSize: e.config.maxExportBatchSize,
 		ExportTimeout:      e.config.exportTimeout,

@@ -268,11 +268,12 @@ func TestSelectorsDoNotWaitForTheInnerExporter(t *testing.T) {
 
 func TestMarshalLogNamesTheInnerExporter(t *testing.T) {
 	inner := &metrictest.Exporter{}
-	e, _ := start(t, inner, asyncmetric.WithMaxQueueSize(77))
+	e, _ := start(t, inner, asyncmetric.WithMaxQueueSize(77), asyncmetric.WithMaxQueueBytes(1<<30))
 	defer shutdown(t, e, inner)
 	text := fmt.Sprintf("%+v", e.MarshalLog())
 	assert.Contains(t, text, "Type:asyncmetric")
 	assert.Contains(t, text, "MaxQueueSize:77")
+	assert.Contains(t, text, "MaxQueueBytes:1073741824")
 	assert.Contains(t, text, "Exporter:0x", "the inner exporter itself is in it")
 }
 

@@ -216,7 +216,7 @@ func totals(rms []*metricdata.ResourceMetrics) (counted int64, recorded uint64) 
 
 func newQueue(t *testing.T) queue.Queue {
 	t.Helper()
-	q, err := queue.NewMemory(10, queue.DropNewest)
+	q, err := queue.NewMemory(queue.Bound{Points: 10}, queue.DropNewest)
 	require.NoError(t, err)
 	return q
 }
@@ -254,6 +254,25 @@ type boundless struct{ queue.Queue }
 
 func (boundless) Info() queue.Info { return queue.Info{} }
 
+// weighed is a queue that says how many bytes there are, and how many may be.
+// Without counts it does not know how many there are.
+type weighed struct {
+	queue.Queue
+	counts    bool
+	bytes     atomic.Int64
+	exemplars atomic.Uint64
+}
+
+func (w *weighed) Info() queue.Info {
+	return queue.Info{MaxPoints: 10, MaxBytes: 1000, CountsBytes: w.counts, Overflow: queue.DropNewest}
+}
+
+func (w *weighed) Stats() queue.Stats {
+	s := w.Queue.Stats()
+	s.Bytes, s.Exemplars = w.bytes.Load(), w.exemplars.Load()
+	return s
+}
+
 // closing is a queue that says when it is closed.
 type closing struct {
 	queue.Queue
@@ -281,7 +300,7 @@ func (q *observedQueue) Take(ctx context.Context, limit queue.Limit) (queue.Entr
 
 func newObservedQueue(t *testing.T, beforeTake func(context.Context, int) error) *observedQueue {
 	t.Helper()
-	m, err := queue.NewMemory(1000, queue.DropOldest)
+	m, err := queue.NewMemory(queue.Bound{Points: 1000}, queue.DropOldest)
 	require.NoError(t, err)
 	return &observedQueue{m, beforeTake}
 }
@@ -294,7 +313,7 @@ type panickyQueue struct {
 
 func newPanickyQueue(t *testing.T, method string) *panickyQueue {
 	t.Helper()
-	m, err := queue.NewMemory(1000, queue.DropOldest)
+	m, err := queue.NewMemory(queue.Bound{Points: 1000}, queue.DropOldest)
 	require.NoError(t, err)
 	q := &panickyQueue{Memory: m}
 	q.in.Store(method)
@@ -373,12 +392,16 @@ func (m meters) collect(t *testing.T) map[string]metricdata.Metrics {
 	return byName
 }
 
-// of returns the values of e, all of them.
+// of returns the values of e, all but queue.usage: how much memory a collection
+// takes is not what most tests are about.
 func (m meters) of(t *testing.T, e *asyncmetric.Exporter) values {
 	t.Helper()
 	vs := make(values)
 	for name, metric := range m.collect(t) {
 		name = shorten(name)
+		if name == "queue.usage" {
+			continue
+		}
 		set := func(attributes attribute.Set, suffix string, v float64) {
 			if extra, ok := ofComponent(t, e, attributes); ok {
 				vs[name+extra+suffix] = v
@@ -459,10 +482,11 @@ func idle() values {
 	return values{
 		"metric_data_point.inflight": 0,
 		"queue.size":                 0,
-		"queue.capacity":             262144,
+		"queue.limit":                64 << 20,
 		"queue.oldest_age":           0,
 		"data_points.coalesced":      0,
 		"data_points.refused":        0,
+		"exemplars.dropped":          0,
 	}
 }
 
@@ -476,7 +500,7 @@ type slowQueue struct {
 
 func newSlowQueue(t *testing.T, takes time.Duration, value int64) slowQueue {
 	t.Helper()
-	m, err := queue.NewMemory(1000, queue.DropOldest)
+	m, err := queue.NewMemory(queue.Bound{Points: 1000}, queue.DropOldest)
 	require.NoError(t, err)
 	return slowQueue{m, takes, value}
 }
@@ -538,7 +562,7 @@ type brokenQueue struct {
 }
 
 func newBrokenQueue(t *testing.T, points int, overflow queue.Overflow) *brokenQueue {
-	m, err := queue.NewMemory(points, overflow)
+	m, err := queue.NewMemory(queue.Bound{Points: points}, overflow)
 	require.NoError(t, err)
 	return &brokenQueue{
 		Queue: m, put: m.Put, take: m.Take, ready: m.Ready, stats: m.Stats, info: m.Info, close: m.Close,

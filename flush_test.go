@@ -500,7 +500,7 @@ func TestASharedFlushHasTheTimeOfItsMostPatientCaller(t *testing.T) {
 
 func TestFlushFailsForWhatIsDroppedWhereTheApplicationClosesTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q, err := queue.NewMemory(100, queue.DropOldest)
+		q, err := queue.NewMemory(queue.Bound{Points: 100}, queue.DropOldest)
 		require.NoError(t, err)
 		g := newGate()
 		inner := &metrictest.Exporter{OnExport: g.export}
@@ -537,7 +537,7 @@ func TestFlushThatBeginsDuringADelayOfTheServerSaysWhyItTimedOut(t *testing.T) {
 
 func TestFlushEndsAfterTheApplicationHasClosedTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q, err := queue.NewMemory(100, queue.DropOldest)
+		q, err := queue.NewMemory(queue.Bound{Points: 100}, queue.DropOldest)
 		require.NoError(t, err)
 		release := make(chan struct{})
 		g := newGate()

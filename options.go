@@ -22,25 +22,33 @@ func WithName(name string) Option {
 	return optionFunc(func(c *config) { c.name, c.nameGiven = name, true })
 }
 
+// WithMaxQueueBytes sets how much memory what waits for delivery may keep alive,
+// in bytes, at least 1. The memory that the queue keeps for the next collections
+// and for joins counts as well. What is being delivered, one collection, comes on
+// top. A single collection that is larger is still accepted where nothing else
+// waits: a limit must not turn telemetry off. The default is 64 MiB,
+// [queue.DefaultMaxBytes].
+func WithMaxQueueBytes(n int64) Option {
+	return optionFunc(func(c *config) {
+		c.maxQueueBytes = n
+		c.memoryOption = "WithMaxQueueBytes"
+	})
+}
+
 // WithMaxQueueSize sets how many data points may wait for delivery, at least
-// 1. What is being delivered, one collection, comes on top. A single
-// collection that is larger is still accepted where nothing else waits: a
-// limit must not turn telemetry off.
-//
-// The default is 262144. A waiting point takes about 110 bytes, one of a
-// histogram about 200 and 8 for each bucket, of an exponential histogram up to
-// 1.3 kB, and each waiting collection about 1 kB besides, which counts where
-// collections have a few points only.
+// 1, besides the bound of [WithMaxQueueBytes]: the queue is full when one of the
+// two is reached. What is being delivered, and a single collection that is
+// larger, are treated as there. The default is no bound in data points.
 func WithMaxQueueSize(points int) Option {
 	return optionFunc(func(c *config) {
-		c.maxQueueSize = points
+		c.maxQueueSize, c.maxQueueSizeGiven = points, true
 		c.memoryOption = "WithMaxQueueSize"
 	})
 }
 
 // WithOverflow sets what happens to a collection for which the queue has no
 // room: one of the policies of package queue. The default is [queue.Coalesce],
-// which loses resolution in time, and no total.
+// which loses resolution in time, and no total, however the data arrives.
 func WithOverflow(o queue.Overflow) Option {
 	return optionFunc(func(c *config) {
 		c.overflow = o
@@ -152,8 +160,8 @@ func WithReplicas(more ...metric.Exporter) Option {
 
 // WithQueue replaces the queue in memory by another one, such as one on disk.
 // It must not be used by anything else; the exporter closes it at Shutdown.
-// [WithMaxQueueSize] and [WithOverflow] cannot be combined with it, since the
-// queue brings its own bound.
+// [WithMaxQueueBytes], [WithMaxQueueSize] and [WithOverflow] cannot be combined
+// with it, since the queue brings its own bound.
 func WithQueue(q queue.Queue) Option {
 	return optionFunc(func(c *config) { c.queue, c.queueGiven = q, true })
 }

@@ -22,11 +22,13 @@ func TestNewOfNilIsAnError(t *testing.T) {
 }
 
 func TestInvalidOptionsAreNamed(t *testing.T) {
-	memory, err := queue.NewMemory(1, queue.Block)
+	memory, err := queue.NewMemory(queue.Bound{Points: 1}, queue.Block)
 	require.NoError(t, err)
 	retry := func(r asyncmetric.Retry) asyncmetric.Option { return asyncmetric.WithRetry(r) }
 	for want, opts := range map[string][]asyncmetric.Option{
 		"WithMaxQueueSize(0): must be at least 1":        {asyncmetric.WithMaxQueueSize(0)},
+		"WithMaxQueueBytes(0): must be at least 1":       {asyncmetric.WithMaxQueueBytes(0)},
+		"WithMaxQueueBytes(-1): must be at least 1":      {asyncmetric.WithMaxQueueBytes(-1)},
 		"WithOverflow(Overflow(9)): must be one of":      {asyncmetric.WithOverflow(9)},
 		"WithOverflow(Overflow(0)): must be one of":      {asyncmetric.WithOverflow(0)},
 		"WithMaxExportBatchSize(-1): must be at least 1": {asyncmetric.WithMaxExportBatchSize(-1)},
@@ -43,6 +45,7 @@ func TestInvalidOptionsAreNamed(t *testing.T) {
 		"WithOnDrop(nil)":                                {asyncmetric.WithOnDrop(nil)},
 		"option 2 of New is nil":                         {asyncmetric.WithoutRetry(), nil},
 		"WithMaxQueueSize concerns the queue in memory":  {asyncmetric.WithQueue(memory), asyncmetric.WithMaxQueueSize(5)},
+		"WithMaxQueueBytes concerns the queue in memory": {asyncmetric.WithMaxQueueBytes(5), asyncmetric.WithQueue(memory)},
 		"WithOverflow concerns the queue in memory":      {asyncmetric.WithOverflow(queue.Block), asyncmetric.WithQueue(memory)},
 		"InitialInterval is -1ns: must be above 0":       {retry(asyncmetric.Retry{InitialInterval: -1})},
 		"MaxInterval is 30s: must be at least InitialInterval (1m0s)": {
@@ -71,7 +74,7 @@ func TestAllInvalidOptionsAreNamedAtOnce(t *testing.T) {
 }
 
 func TestQueueIsReplacedAndClosed(t *testing.T) {
-	q, err := queue.NewMemory(2, queue.DropOldest)
+	q, err := queue.NewMemory(queue.Bound{Points: 2}, queue.DropOldest)
 	require.NoError(t, err)
 	g := newGate()
 	inner := &metrictest.Exporter{OnExport: g.stuck}

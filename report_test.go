@@ -130,15 +130,15 @@ func TestAnOutageIsReportedWhenItBeginsAtGrowingIntervalsAndWhenItIsOver(t *test
 		assert.Equal(t, "asyncmetric: exporter x: export of 1 data point failed and is retried: "+errTransient.Error(), texts[0])
 		assert.Equal(t, "asyncmetric: exporter x: exports have failed for 1m0s: 1 data point waits, 0 data points are lost: "+
 			errTransient.Error(), texts[1])
-		assert.Equal(t, "asyncmetric: exporter x: exports have failed for 2h0m0s: 101 data points wait, 0 data points are lost, "+
-			"resolution is being lost: 19 data points became part of others: "+errTransient.Error(), texts[4])
+		assert.Equal(t, "asyncmetric: exporter x: exports have failed for 2h0m0s: 89 data points wait, 0 data points are lost, "+
+			"resolution is being lost: 31 data points became part of others: "+errTransient.Error(), texts[4])
 
 		down.Store(false)
 		elapse(time.Minute)
 		texts = r.texts()[6:]
 		assert.Equal(t, []string{"asyncmetric: exporter x: the outage is over after " +
-			overDuration(r) + ": 101 data points were delivered, 0 data points were lost, " +
-			"resolution was lost: 109 data points became part of others"}, texts)
+			overDuration(r) + ": 89 data points were delivered, 0 data points were lost, " +
+			"resolution was lost: 121 data points became part of others"}, texts)
 		elapse(24 * time.Hour)
 		assert.Len(t, r.errors(), 7, "nothing is said of what is over")
 		shutdown(t, e, inner)

@@ -29,6 +29,13 @@ type Stats struct {
 	// WithMerging in the batch, that is being delivered, until all of it has
 	// ended.
 	InFlight int
+	// Bytes is how many bytes of memory, or of a disk, count against the bound of
+	// the queue in bytes: those of what waits and, in memory, of what the queue
+	// keeps for the next collections. Zero if the queue does not know.
+	Bytes int64
+	// Exemplars counts the exemplars, not data points, that the queue left out of
+	// what waits because it was short of memory. Their data points stay.
+	Exemplars uint64
 
 	// Refused counts the data points for which Export returned an error: a full
 	// queue under queue.DropNewest or queue.Block, a full disk, an exporter that has
@@ -56,6 +63,8 @@ func (e *Exporter) statsOf(q queue.Stats) Stats {
 		Coalesced:         q.Coalesced,
 		Queued:            q.Queued,
 		InFlight:          q.InFlight,
+		Bytes:             q.Bytes,
+		Exemplars:         q.Exemplars,
 		Refused:           e.refused.Load(),
 		Retries:           e.worker.retries.Load(),
 		QueuedCollections: q.Collections,
@@ -65,13 +74,17 @@ func (e *Exporter) statsOf(q queue.Stats) Stats {
 
 // state is what the metrics of the exporter show.
 func (e *Exporter) state() observe.State {
-	s := e.Stats()
+	s, info := e.Stats(), e.queue.Info()
 	return observe.State{
-		InFlight:  s.InFlight,
-		Queued:    s.Queued,
-		Capacity:  e.queue.Info().MaxPoints,
-		OldestAge: s.OldestAge,
-		Coalesced: s.Coalesced,
-		Refused:   s.Refused,
+		InFlight:      s.InFlight,
+		Queued:        s.Queued,
+		Capacity:      info.MaxPoints,
+		CountsBytes:   info.CountsBytes,
+		Bytes:         s.Bytes,
+		CapacityBytes: info.MaxBytes,
+		OldestAge:     s.OldestAge,
+		Coalesced:     s.Coalesced,
+		Refused:       s.Refused,
+		Exemplars:     s.Exemplars,
 	}
 }

@@ -21,6 +21,13 @@ type Status struct {
 	// Capacity is how many data points may wait; zero if the queue is not
 	// bounded in data points.
 	Capacity int
+	// CapacityBytes is how many bytes may wait; zero if the queue is not bounded in
+	// bytes.
+	CapacityBytes int64
+	// CountsBytes reports whether the queue knows how many bytes there are, so that
+	// Stats has them. The queues in memory and on disk do, and a stream that others
+	// use as well does not.
+	CountsBytes bool
 	// Errors are the last ones that the error handler was given, at most 16,
 	// the newest first.
 	Errors []ReportedError
@@ -50,14 +57,16 @@ const (
 // Status returns what the exporter is doing at this instant. As with Stats, it
 // does not wait for the inner exporter.
 func (e *Exporter) Status() Status {
-	q := e.queue.Stats()
+	q, info := e.queue.Stats(), e.queue.Info()
 	s := Status{
-		Name:     string(e.name),
-		State:    StateIdle,
-		Stats:    e.statsOf(q),
-		Capacity: e.queue.Info().MaxPoints,
-		Errors:   e.reports.list(),
-		Settings: e.config.settings(e.inner),
+		Name:          string(e.name),
+		State:         StateIdle,
+		Stats:         e.statsOf(q),
+		Capacity:      info.MaxPoints,
+		CapacityBytes: info.MaxBytes,
+		CountsBytes:   info.CountsBytes,
+		Errors:        e.reports.list(),
+		Settings:      e.config.settings(e.inner),
 	}
 	if e.worker.hasEnded() {
 		s.State = StateShutDown

@@ -26,10 +26,11 @@ func TestStatusFollowsTheLifeOfAnExporter(t *testing.T) {
 		var at []time.Duration
 		inner := &metrictest.Exporter{OnExport: failing(&at, errTransient, errTransient, nil)}
 		inner.OnShutdown = g.pass
-		e, _ := start(t, inner, fixed, asyncmetric.WithMaxQueueSize(77))
+		e, _ := start(t, inner, fixed, asyncmetric.WithMaxQueueSize(77), asyncmetric.WithMaxQueueBytes(1<<30))
 		s := e.Status()
 		assert.Equal(t, asyncmetric.StateIdle, s.State)
 		assert.Equal(t, 77, s.Capacity)
+		assert.Equal(t, int64(1<<30), s.CapacityBytes)
 		assert.Empty(t, s.Errors)
 
 		export(t, e, 1)
@@ -155,7 +156,8 @@ func TestStatusNamesTheSettings(t *testing.T) {
 	s := e.Status()
 	for name, want := range map[string]string{
 		"exporter":               "*metrictest.Exporter",
-		"WithMaxQueueSize":       "262144",
+		"WithMaxQueueBytes":      "67108864",
+		"WithMaxQueueSize":       "off",
 		"WithOverflow":           "Coalesce",
 		"WithMaxExportBatchSize": "8192",
 		"WithMerging":            "off",
@@ -170,9 +172,11 @@ func TestStatusNamesTheSettings(t *testing.T) {
 	} {
 		assert.Equal(t, want, value(s, name), name)
 	}
+	assert.Zero(t, s.Capacity, "no bound in points")
+	assert.Equal(t, int64(queue.DefaultMaxBytes), s.CapacityBytes)
 	shutdown(t, e, inner)
 
-	q, err := queue.NewMemory(5, queue.Block)
+	q, err := queue.NewMemory(queue.Bound{Points: 5}, queue.Block)
 	require.NoError(t, err)
 	e, _ = start(t, inner, asyncmetric.WithQueue(q), asyncmetric.WithoutRetry(), asyncmetric.WithMerging(time.Second),
 		asyncmetric.WithMaxAge(time.Hour), asyncmetric.WithMinInterval(time.Minute),
@@ -181,6 +185,7 @@ func TestStatusNamesTheSettings(t *testing.T) {
 	s = e.Status()
 	for name, want := range map[string]string{
 		"WithQueue":         "*queue.Memory",
+		"WithMaxQueueBytes": "missing",
 		"WithMaxQueueSize":  "missing",
 		"WithRetry":         "off",
 		"WithMerging":       "1s",
@@ -193,6 +198,30 @@ func TestStatusNamesTheSettings(t *testing.T) {
 	}
 	assert.Equal(t, 5, s.Capacity)
 	require.NoError(t, e.Shutdown(t.Context()))
+}
+
+func TestStatusHasTheBytesOfTheQueue(t *testing.T) {
+	inner := &metrictest.Exporter{}
+	q := &weighed{Queue: newQueue(t), counts: true}
+	q.bytes.Store(700)
+	q.exemplars.Store(3)
+	e, _ := start(t, inner, asyncmetric.WithQueue(q))
+	s := e.Status()
+	assert.Equal(t, int64(700), s.Stats.Bytes)
+	assert.Equal(t, uint64(3), s.Stats.Exemplars)
+	assert.Equal(t, int64(1000), s.CapacityBytes)
+	assert.True(t, s.CountsBytes)
+	assert.Equal(t, s.Stats, e.Stats())
+	q.bytes.Store(0)
+	shutdown(t, e, inner)
+}
+
+func TestStatusDoesNotClaimBytesOfAQueueThatDoesNotKnow(t *testing.T) {
+	inner := &metrictest.Exporter{}
+	e, _ := start(t, inner, asyncmetric.WithQueue(&weighed{Queue: newQueue(t)}))
+	assert.Equal(t, int64(1000), e.Status().CapacityBytes)
+	assert.False(t, e.Status().CountsBytes)
+	shutdown(t, e, inner)
 }
 
 func TestExportersHaveNamesOfTheirOwn(t *testing.T) {

@@ -271,9 +271,35 @@ func TestTelemetryHasNoCapacityOfAQueueThatHasNone(t *testing.T) {
 	m, inner := newMeters(), &metrictest.Exporter{}
 	e, _ := start(t, inner, m.option(), asyncmetric.WithQueue(boundless{newQueue(t)}))
 	want := idle()
-	delete(want, "queue.capacity")
+	delete(want, "queue.limit")
 	assert.Equal(t, want, m.of(t, e))
 	shutdown(t, e, inner)
+}
+
+func TestTelemetryShowsTheBytesOfAQueueThatCountsThem(t *testing.T) {
+	for _, counts := range []bool{true, false} {
+		m, inner := newMeters(), &metrictest.Exporter{}
+		q := &weighed{Queue: newQueue(t), counts: counts}
+		q.exemplars.Store(3)
+		if counts {
+			q.bytes.Store(700)
+		}
+		e, _ := start(t, inner, m.option(), asyncmetric.WithQueue(q))
+		assert.Equal(t, idle().and(values{"queue.capacity": 10, "queue.limit": 1000, "exemplars.dropped": 3}), m.of(t, e))
+		all := m.collect(t)
+		assert.Equal(t, "{data_point}", all["asyncmetric.queue.capacity"].Unit)
+		usage, shown := all["asyncmetric.queue.usage"]
+		assert.Equal(t, counts, shown, "not where it would be 0 of 1000 for ever")
+		if shown {
+			assert.Equal(t, "By", usage.Unit)
+			assert.NotEmpty(t, usage.Description)
+			data := usage.Data.(metricdata.Sum[int64])
+			assert.False(t, data.IsMonotonic)
+			require.Len(t, data.DataPoints, 1)
+			assert.Equal(t, int64(700), data.DataPoints[0].Value)
+		}
+		shutdown(t, e, inner)
+	}
 }
 
 func TestTelemetryOfShutdownWithoutDelivery(t *testing.T) {
@@ -436,12 +462,14 @@ func TestTelemetryHasNamesUnitsAndKinds(t *testing.T) {
 		add("asyncmetric.data_points.refused", points, sum(true, values{none: 0}))
 		add("asyncmetric.export.retries", "{retry}", sum(true, values{none: 1}))
 		add("asyncmetric.queue.size", points, sum(false, values{none: 0}))
-		add("asyncmetric.queue.capacity", points, sum(false, values{none: 262144}))
+		add("asyncmetric.queue.limit", "By", sum(false, values{none: 64 << 20}))
+		add("asyncmetric.exemplars.dropped", "{exemplar}", sum(true, values{none: 0}))
 		add("asyncmetric.queue.oldest_age", seconds, metricdata.Gauge[float64]{
 			DataPoints: []metricdata.DataPoint[float64]{{Attributes: attribute.NewSet(component...)}},
 		})
 
 		got := m.collect(t)
+		delete(got, "asyncmetric.queue.usage") // another test is about it
 		const bounds = "[0.001 0.005 0.01 0.05 0.1 0.5 1 5 10 30 60 300 900 3600 14400 86400]"
 		for _, name := range []string{"otel.sdk.exporter.operation.duration", "asyncmetric.delivery.latency"} {
 			data := got[name].Data.(metricdata.Histogram[float64])

@@ -125,7 +125,9 @@
 // The stream is bounded in bytes ([WithMaxBytes]), for all together. What is in
 // flight counts as well, unlike in the contract of package queue, because the
 // server does not tell it from what waits, and no collection may be larger than
-// the bound. Under [queue.DropNewest], the default, Put and Export return
+// the bound. Stats has no Bytes, because others put into the stream, too.
+//
+// Under [queue.DropNewest], the default, Put and Export return
 // [queue.ErrFull], and the Queue counts nothing of it; an exporter in front of
 // an Exporter tries again, and its queue does what its policy says. Under
 // [queue.DropOldest] the server discards the oldest. A Queue that delivers counts what it has put and was discarded. Of

@@ -176,7 +176,8 @@ func (q *Queue) Stats() queue.Stats {
 }
 
 // Info implements [queue.Queue]. It is about the stream as it was when the queue
-// was opened. The bound is in bytes, and is that of the stream.
+// was opened. The bound is in bytes, and is that of the stream. How many bytes it
+// has is not in Stats: others put into it too, and only the server knows.
 func (q *Queue) Info() queue.Info { return q.info }
 
 // Seal implements [queue.Queue].

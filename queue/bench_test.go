@@ -20,7 +20,7 @@ import (
 const benchPoints = 300
 
 func benchQueue(b *testing.B, maxPoints int, overflow Overflow) (*Memory, *metricdata.ResourceMetrics) {
-	m, err := NewMemory(maxPoints, overflow)
+	m, err := NewMemory(Bound{Points: maxPoints, Bytes: math.MaxInt64}, overflow)
 	require.NoError(b, err)
 	rm := metrictest.Mixed(benchPoints)
 	b.SetBytes(int64(metrictest.Bytes(rm)))
@@ -50,31 +50,9 @@ func mustEnd(b *testing.B, m *Memory, ctx context.Context) {
 	}
 }
 
-// BenchmarkPutTakeSettle puts in a collection, takes it out and settles it
-// while others wait. The others have one data point each: were they as large,
-// a hundred thousand would take gigabytes. So that they stay, the collection
-// that was put in is moved to the head before the queue is asked for it; the
-// head goes round all the same.
-func BenchmarkPutTakeSettle(b *testing.B) {
-	for _, depth := range []int{10, 1000, 100_000} {
-		b.Run(fmt.Sprintf("depth=%d", depth), func(b *testing.B) {
-			m, rm := benchQueue(b, math.MaxInt, Block)
-			fill(b, m, depth, metrictest.Numbers(1, 0))
-			ctx := context.Background()
-			w := &m.waiting
-			for b.Loop() {
-				mustPut(b, m, ctx, rm)
-				oldest, newest := &w.slots[w.head], &w.slots[w.index(w.len-1)]
-				*oldest, *newest = *newest, *oldest
-				mustEnd(b, m, ctx)
-			}
-		})
-	}
-}
-
-// BenchmarkThroughTheQueue is the same in the plain order, with collections of
-// one data point throughout: what comes out is not in the processor's cache any
-// more where many wait.
+// BenchmarkThroughTheQueue puts in a collection of one data point, takes the oldest
+// and settles it, while others wait. What comes out is not in the processor's cache
+// any more where many wait.
 func BenchmarkThroughTheQueue(b *testing.B) {
 	for _, depth := range []int{10, 1000, 100_000} {
 		b.Run(fmt.Sprintf("depth=%d", depth), func(b *testing.B) {
@@ -112,6 +90,41 @@ func BenchmarkPut(b *testing.B) {
 	})
 }
 
+// unlike are collections of one data point that cannot be joined: each has a series of
+// its own, or a resource.
+var unlike = map[string]func(i int) *metricdata.ResourceMetrics{
+	"series": func(i int) *metricdata.ResourceMetrics {
+		return named(metrictest.Numbers(1, 1), fmt.Sprint("metric", i))
+	},
+	"resources": func(i int) *metricdata.ResourceMetrics {
+		return withResource(metrictest.Numbers(1, 1), fmt.Sprint("resource", i))
+	},
+}
+
+// BenchmarkPutFull puts collections into a full queue under Coalesce in which others
+// wait that cannot be joined. A Put should take as long however many these are.
+func BenchmarkPutFull(b *testing.B) {
+	for name, made := range unlike {
+		for _, depth := range []int{10, 1000, 100_000} {
+			b.Run(fmt.Sprintf("%s/depth=%d", name, depth), func(b *testing.B) {
+				m, err := NewMemory(Bound{Points: depth, Bytes: math.MaxInt64}, Coalesce)
+				require.NoError(b, err)
+				ctx, n := context.Background(), 0
+				next := func() *metricdata.ResourceMetrics { n++; return made(n) }
+				for range depth {
+					mustPut(b, m, ctx, next())
+				}
+				m.settleDown()
+				b.ReportAllocs()
+				for b.Loop() {
+					mustPut(b, m, ctx, next())
+				}
+				require.NoError(b, m.Close())
+			})
+		}
+	}
+}
+
 // BenchmarkPutContended has GOMAXPROCS goroutines put into a full queue at
 // once. Compare BenchmarkPut/full.
 func BenchmarkPutContended(b *testing.B) {
@@ -132,7 +145,7 @@ func BenchmarkPutContended(b *testing.B) {
 // with several readers, or where the SDK hands over a collection in pieces.
 func BenchmarkBurst(b *testing.B) {
 	const burst, points = 20, 3000
-	m, err := NewMemory(10*burst*points, DropOldest)
+	m, err := NewMemory(Bound{Points: 10 * burst * points, Bytes: math.MaxInt64}, DropOldest)
 	require.NoError(b, err)
 	rm := metrictest.Mixed(points)
 	ctx := context.Background()
@@ -152,7 +165,7 @@ func BenchmarkBurst(b *testing.B) {
 // puts in collections of 300 000 points.
 func BenchmarkStatsDuringPuts(b *testing.B) {
 	const points = 300_000
-	m, err := NewMemory(10*points, DropOldest)
+	m, err := NewMemory(Bound{Points: 10 * points, Bytes: math.MaxInt64}, DropOldest)
 	require.NoError(b, err)
 	rm := metrictest.Numbers(points, 1)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -132,8 +132,7 @@ func TestPutThatIsGrantedAndCancelledAtOnceIsInTheQueue(t *testing.T) {
 			l.join(5, 2)
 			l.lock() // both happen before Put can look at either
 			l.cancel[2]()
-			e := l.pop()
-			l.takeOff(e)
+			e := l.takeOff(l.waiting.Next())
 			l.admit()
 			l.unlock()
 			l.returned(2, nil)

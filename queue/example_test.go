@@ -37,7 +37,7 @@ func printQueue(ctx context.Context, q queue.Queue) {
 
 func ExampleNewMemory() {
 	ctx := context.Background()
-	q, err := queue.NewMemory(1000, queue.DropOldest)
+	q, err := queue.NewMemory(queue.Bound{Points: 1000}, queue.DropOldest)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -60,7 +60,7 @@ func ExampleNewMemory() {
 
 func ExampleNewMemory_dropOldest() {
 	ctx := context.Background()
-	q, _ := queue.NewMemory(2, queue.DropOldest)
+	q, _ := queue.NewMemory(queue.Bound{Points: 2}, queue.DropOldest)
 	err := q.Start(queue.Observer{
 		Dropped: func(d queue.Drop) { fmt.Printf("dropped %d data point: %s\n", d.Points, d.Reason) },
 		Failed:  func(err error) { fmt.Println(err) },
@@ -84,7 +84,7 @@ func ExampleNewMemory_dropOldest() {
 
 func ExampleNewMemory_dropNewest() {
 	ctx := context.Background()
-	q, _ := queue.NewMemory(2, queue.DropNewest)
+	q, _ := queue.NewMemory(queue.Bound{Points: 2}, queue.DropNewest)
 	for n := range int64(3) {
 		fmt.Println(q.Put(ctx, requests(n)))
 	}
@@ -100,7 +100,7 @@ func ExampleNewMemory_dropNewest() {
 
 func ExampleNewMemory_block() {
 	ctx := context.Background()
-	q, _ := queue.NewMemory(1, queue.Block)
+	q, _ := queue.NewMemory(queue.Bound{Points: 1}, queue.Block)
 	fmt.Println(q.Put(ctx, requests(0)))
 
 	short, cancel := context.WithTimeout(ctx, time.Millisecond)

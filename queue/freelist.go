@@ -26,7 +26,7 @@ const (
 // cache, and the first of the list is what was needed least.
 type freeList struct {
 	buffers []freeBuffer
-	points  int    // the sum of buffers[i].points
+	bytes   int    // of the buffers
 	need    int    // bytes that the newest collections need: see filled
 	clock   uint64 // counts Puts, see tick
 	burst   bool   // nothing has become free since a buffer was taken
@@ -35,8 +35,8 @@ type freeList struct {
 // A freeBuffer is a buffer in a [freeList].
 type freeBuffer struct {
 	*batch.Buffer
-	points int    // for how many data points like those that it held it has room
-	since  uint64 // the clock when it became free
+	bytes int
+	since uint64 // the clock when it became free
 }
 
 // tick counts a Put, and frees what the last ones did not need. In a burst only
@@ -54,21 +54,21 @@ func (f *freeList) tick(points int) {
 	f.drop(n)
 }
 
-// get returns a buffer for a collection with the given number of points, and
+// get returns a buffer for a collection that takes the given number of bytes, and
 // reports whether it has been used before: of those that are not much too large
 // it is the one that became free last. Where all are too small it is one of
 // them, which grows.
-func (f *freeList) get(points int) (b *batch.Buffer, used bool) {
+func (f *freeList) get(bytes int) (b *batch.Buffer, used bool) {
 	f.burst = true
 	best := -1
 	for i, b := range slices.Backward(f.buffers) {
-		if b.points > roomy(points) {
+		if b.bytes > roomy(bytes) {
 			continue
 		}
-		if best < 0 || b.points >= points {
+		if best < 0 || b.bytes >= bytes {
 			best = i
 		}
-		if b.points >= points {
+		if b.bytes >= bytes {
 			break
 		}
 	}
@@ -76,7 +76,7 @@ func (f *freeList) get(points int) (b *batch.Buffer, used bool) {
 		return new(batch.Buffer), false
 	}
 	b = f.buffers[best].Buffer
-	f.points -= f.buffers[best].points
+	f.bytes -= f.buffers[best].bytes
 	f.buffers = slices.Delete(f.buffers, best, best+1)
 	return b, true
 }
@@ -86,33 +86,33 @@ func (f *freeList) get(points int) (b *batch.Buffer, used bool) {
 func (f *freeList) filled(b *batch.Buffer) {
 	f.need = max(b.Used(), f.need-f.need/8)
 	f.buffers = slices.DeleteFunc(f.buffers, func(b freeBuffer) bool {
-		large := f.tooLarge(b.Buffer)
+		large := f.tooLarge(b.bytes)
 		if large {
-			f.points -= b.points
+			f.bytes -= b.bytes
 		}
 		return large
 	})
 }
 
-func (f *freeList) tooLarge(b *batch.Buffer) bool { return b.Bytes() > maxFreeRatio*f.need }
+func (f *freeList) tooLarge(bytes int) bool { return bytes > maxFreeRatio*f.need }
 
 // put takes a buffer that is no longer used.
 func (f *freeList) put(b *batch.Buffer) {
 	f.burst = false
-	if len(f.buffers) == maxFree || f.tooLarge(b) {
+	bytes := b.Bytes()
+	if len(f.buffers) == maxFree || f.tooLarge(bytes) {
 		return
 	}
-	points := roomOf(b)
-	f.points += points
-	f.buffers = append(f.buffers, freeBuffer{b, points, f.clock})
+	f.bytes += bytes
+	f.buffers = append(f.buffers, freeBuffer{b, bytes, f.clock})
 }
 
 // trim frees buffers, those first that have been free for longest, until those
-// that stay have room for no more than the given number of points.
-func (f *freeList) trim(points int) {
+// that stay take no more than the given number of bytes.
+func (f *freeList) trim(bytes int) {
 	n := 0
-	for left := f.points; left > points && n < len(f.buffers); n++ {
-		left -= f.buffers[n].points
+	for left := f.bytes; left > bytes && n < len(f.buffers); n++ {
+		left -= f.buffers[n].bytes
 	}
 	f.drop(n)
 }
@@ -120,20 +120,11 @@ func (f *freeList) trim(points int) {
 // drop frees the first n buffers.
 func (f *freeList) drop(n int) {
 	for _, b := range f.buffers[:n] {
-		f.points -= b.points
+		f.bytes -= b.bytes
 	}
 	f.buffers = slices.Delete(f.buffers, 0, n)
 }
 
 // roomy returns how much memory a buffer may have for a content that needs n. A
-// [batch.Buffer] leaves an eighth for series that are still to come, and when it
-// is filled for the first time somewhat more.
-func roomy(n int) int { return n + n/2 }
-
-// roomOf returns for how many data points like those that it holds b has memory.
-func roomOf(b *batch.Buffer) int {
-	return int(float64(b.Points()) * float64(b.Bytes()) / float64(max(1, b.Used())))
-}
-
-// wasteful reports whether b has much more memory than its content needs.
-func wasteful(b *batch.Buffer) bool { return b.Bytes() > roomy(b.Used()) }
+// [batch.Buffer] leaves an eighth for series that are still to come.
+func roomy(n int) int { return n + n/4 }

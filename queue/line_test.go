@@ -22,10 +22,20 @@ func (m *Memory) BlockedPuts() int {
 func (m *Memory) Waiting() (collections, points int) {
 	m.lock()
 	defer m.unlock()
-	for i := range m.waiting.Len() {
-		points += m.waiting.At(i).Points()
+	return m.waiting.Len(), m.waiting.Points()
+}
+
+// settleDown returns when the queue has nothing to do on its own account.
+func (m *Memory) settleDown() {
+	for {
+		m.lock()
+		working, done := m.room.working, m.room.done
+		m.unlock()
+		if !working {
+			return
+		}
+		<-done
 	}
-	return m.waiting.Len(), points
 }
 
 func take(t testing.TB, m *Memory) Entry {
@@ -53,7 +63,7 @@ type line struct {
 // newLine returns a queue in which two collections of five data points wait,
 // with the values 0 and 1.
 func newLine(t *testing.T) *line {
-	m, err := NewMemory(10, Block)
+	m, err := NewMemory(Bound{Points: 10}, Block)
 	require.NoError(t, err)
 	for i := range int64(2) {
 		require.NoError(t, m.Put(t.Context(), metrictest.Numbers(5, i)))

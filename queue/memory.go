@@ -3,37 +3,43 @@ package queue
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/asyncmetric/asyncmetric/batch"
+	"github.com/asyncmetric/asyncmetric/internal/coalesce"
+	"github.com/asyncmetric/asyncmetric/internal/ring"
 )
 
-// Memory is a [Queue] in memory, bounded in data points.
+// Memory is a [Queue] in memory, bounded in bytes and in data points.
 //
 // A Put is one critical section, its copy included. That makes acceptance,
-// order, overflow and every counter one decision, and lets Take put in what a
+// order, overflow and every counter one decision, and lets others put in what a
 // blocked call brought, on that call's behalf: a blocked Put is either done or
 // not, so no wake-up can be lost and nothing granted has to be given back. The
-// lock is held for as long as copying or joining takes, and never while
-// anything waits or a function of the observer runs. Stats does not need it.
+// lock is held for as long as copying takes, and never while anything waits, is
+// joined, or a function of the observer runs. Stats does not need it.
 type Memory struct {
-	maxPoints int
+	bound     Bound // with its defaults, as Info tells it
+	maxPoints int   // math.MaxInt where the bound has none
+	maxBytes  int
 	overflow  Overflow
 	ready     chan struct{} // capacity 1
 
-	mu        sync.Mutex // taken by lock, released by unlock; protects what follows
-	waiting   ring[*entry]
-	inFlight  []*entry // in the order of their positions
-	blocked   ring[*blockedPut]
-	notices   Notices
-	free      freeList
-	counters  Stats // without Oldest and First
-	sealed    bool
-	closed    bool
-	coalescer coalescer // under Coalesce
+	mu       sync.Mutex // taken by lock, released by unlock; protects what follows
+	waiting  coalesce.Backlog
+	inFlight []*entry // in the order of their positions
+	blocked  ring.Ring[blockedPut]
+	notices  Notices
+	free     freeList
+	sets     batch.SetMeter
+	counters Stats // without what publish adds
+	sealed   bool
+	closed   bool
+	room     roomMaker // under Coalesce
 
 	// What unlock does when all has been done: see there.
 	released []*blockedPut
@@ -52,22 +58,31 @@ type published struct {
 
 var _ Queue = (*Memory)(nil)
 
-// NewMemory returns an empty queue in which at most maxPoints data points
-// wait, at least 1; entries in flight come on top. It allocates for what is
-// queued, not for the bound.
-func NewMemory(maxPoints int, overflow Overflow) (*Memory, error) {
-	if maxPoints < 1 {
-		return nil, fmt.Errorf("queue: bound of %d data points: must be at least 1", maxPoints)
+// NewMemory returns an empty queue in which at most as much waits as bound
+// says; entries in flight come on top. It allocates for what is queued, not for
+// the bound. It returns an error that names a field of the bound that is
+// negative, or an overflow policy that it does not know.
+func NewMemory(bound Bound, overflow Overflow) (*Memory, error) {
+	bound, err := bound.withDefaults()
+	if err != nil {
+		return nil, err
 	}
 	if !overflow.Valid() {
 		return nil, fmt.Errorf("queue: unknown overflow policy %v", overflow)
 	}
-	return &Memory{
+	maxPoints := bound.Points
+	if maxPoints == 0 {
+		maxPoints = math.MaxInt
+	}
+	m := &Memory{
+		bound:     bound,
 		maxPoints: maxPoints,
+		maxBytes:  int(min(bound.Bytes, math.MaxInt)),
 		overflow:  overflow,
 		ready:     make(chan struct{}, 1),
-		coalescer: coalescer{target: 1},
-	}, nil
+	}
+	m.waiting.Free = m.release
+	return m, nil
 }
 
 // Start implements [Queue].
@@ -111,7 +126,7 @@ func (m *Memory) lock() { m.mu.Lock() }
 // unlock ends a critical section: it publishes the new state, and only then
 // wakes those who look at it.
 func (m *Memory) unlock() {
-	m.free.trim(m.maxPoints - m.waitingPoints())
+	m.free.trim(m.freeBytes())
 	m.publish()
 	for _, b := range m.released {
 		b.result <- b.err
@@ -125,26 +140,37 @@ func (m *Memory) unlock() {
 	m.mu.Unlock()
 }
 
+// freeBytes returns how many bytes are neither in use nor reserved. It is below 0
+// where a single collection is larger than the bound.
+func (m *Memory) freeBytes() int { return m.maxBytes - m.claimed() - m.room.reserved }
+
+// claimed returns how many bytes what waits may come to keep alive.
+func (m *Memory) claimed() int {
+	if m.overflow == Coalesce {
+		return m.waiting.Claim()
+	}
+	return m.waiting.Bytes()
+}
+
 func (m *Memory) publish() {
 	s := m.counters
-	if e := m.oldest(); e != nil {
-		s.Oldest, s.First = e.oldest, e.position
+	s.Collections = m.waiting.Len() + len(m.inFlight)
+	s.Bytes = int64(m.waiting.Bytes() + m.free.bytes)
+	s.First, s.Oldest = m.waiting.First()
+	if len(m.inFlight) > 0 {
+		if e := m.inFlight[0]; s.First == 0 || e.Position() < s.First {
+			s.First = e.Position()
+		}
+	}
+	for _, e := range m.inFlight {
+		if s.Oldest.IsZero() || e.piece.Oldest.Before(s.Oldest) {
+			s.Oldest = e.piece.Oldest
+		}
 	}
 	s.First = m.notices.First(s.First)
 	m.published.mu.Lock()
 	defer m.published.mu.Unlock()
 	m.published.stats = s
-}
-
-// oldest returns the entry with the lowest position that has not ended.
-func (m *Memory) oldest() (e *entry) {
-	if m.waiting.Len() > 0 {
-		e = m.waiting.At(0)
-	}
-	if len(m.inFlight) > 0 && (e == nil || m.inFlight[0].position < e.position) {
-		e = m.inFlight[0]
-	}
-	return e
 }
 
 func (m *Memory) signal() {
@@ -158,7 +184,9 @@ func (m *Memory) signal() {
 func (m *Memory) Ready() <-chan struct{} { return m.ready }
 
 // Info implements [Queue]. What is in memory does not outlive it.
-func (m *Memory) Info() Info { return Info{MaxPoints: m.maxPoints, Overflow: m.overflow} }
+func (m *Memory) Info() Info {
+	return Info{MaxPoints: m.bound.Points, MaxBytes: m.bound.Bytes, CountsBytes: true, Overflow: m.overflow}
+}
 
 // Stats implements [Queue].
 func (m *Memory) Stats() Stats {
@@ -167,14 +195,16 @@ func (m *Memory) Stats() Stats {
 	return m.published.stats
 }
 
-// Put implements [Queue].
+// Put implements [Queue]. Under [Coalesce] it may wait while others are joined to
+// make room for it; it drops what is oldest if nothing can be joined any more.
 func (m *Memory) Put(ctx context.Context, rm *metricdata.ResourceMetrics) error {
 	dropped, blocked, err := m.put(ctx, rm)
+	if blocked != nil {
+		err = m.await(ctx, blocked)
+		dropped = m.overflow == Coalesce // perhaps, to make room for it
+	}
 	if dropped {
 		m.tell()
-	}
-	if blocked != nil {
-		return m.await(ctx, blocked)
 	}
 	return err
 }
@@ -184,93 +214,100 @@ func (m *Memory) Put(ctx context.Context, rm *metricdata.ResourceMetrics) error 
 func (m *Memory) put(
 	ctx context.Context, rm *metricdata.ResourceMetrics,
 ) (dropped bool, blocked *blockedPut, err error) {
-	points := batch.Points(rm)
+	size := sizeOf(rm)
 
 	m.lock()
 	defer m.unlock()
 	if m.sealed {
 		return false, nil, ErrClosed
 	}
-	m.free.tick(points)
-	if points == 0 {
+	m.free.tick(size.points)
+	if size.points == 0 {
 		return false, nil, nil
 	}
-	if m.overflow == Coalesce && m.coalesce(rm, points) {
-		return false, nil, nil
-	}
-	if !m.fits(points) || m.blocked.Len() > 0 {
+	size.sets = m.sets.Unshared(rm)
+	if !m.fits(size) || m.blocked.Len() > 0 {
 		switch m.overflow {
 		case Block:
 			if err := ctx.Err(); err != nil {
 				return false, nil, err
 			}
-			return false, m.block(rm, points), nil
+			return false, m.block(rm, size), nil
+		case Coalesce:
+			blocked := m.block(rm, size)
+			m.makeRoom()
+			return false, blocked, nil
 		case DropNewest:
 			return false, nil, ErrFull
-		case DropOldest, Coalesce:
-			dropped = m.evict(points)
+		case DropOldest:
+			dropped = m.dropWhile(func() bool { return !m.fits(size) }, ReasonOverflow, ErrFull)
 		}
 	}
-	m.push(rm, points)
+	m.push(rm, size)
+	m.makeRoom()
 	return dropped, nil, nil
 }
 
-// fits reports whether a collection with the given number of points may wait
-// now.
-func (m *Memory) fits(points int) bool {
-	return m.waiting.Len() == 0 || m.waitingPoints()+points <= m.maxPoints
+// A size is how much a collection takes.
+type size struct {
+	points int
+	bytes  int // at most, of a copy
+	sets   int // bytes of the attribute sets that it keeps alive
 }
 
-func (m *Memory) waitingPoints() int { return m.counters.Queued - m.counters.InFlight }
+func sizeOf(rm *metricdata.ResourceMetrics) size {
+	return size{points: batch.Points(rm), bytes: batch.Bytes(rm)}
+}
+
+// fits reports whether a collection may wait now.
+func (m *Memory) fits(s size) bool {
+	return m.waiting.Len() == 0 || m.hasRoom(s.points, m.need(s))
+}
+
+// need returns how many bytes a collection comes to take.
+func (m *Memory) need(s size) int {
+	if m.overflow == Coalesce {
+		return s.bytes + s.sets + coalesce.ClaimPerPoint*s.points
+	}
+	return s.bytes + s.sets
+}
+
+// hasRoom reports whether so much may wait besides what does.
+func (m *Memory) hasRoom(points, bytes int) bool {
+	return m.waiting.Points()+points <= m.maxPoints && bytes <= m.freeBytes()
+}
 
 // push adds a copy of rm to what waits.
-func (m *Memory) push(rm *metricdata.ResourceMetrics, points int) {
-	buffer := m.copy(rm, points)
-	now := time.Now()
-	m.counters.Last++
-	m.waiting.Push(&entry{
-		queue:    m,
-		buffer:   buffer,
-		points:   points,
-		position: m.counters.Last,
-		parts:    1,
-		largest:  points,
-		version:  m.coalescer.nextVersion(),
-		oldest:   now,
-		newest:   now,
+func (m *Memory) push(rm *metricdata.ResourceMetrics, s size) {
+	position, now := m.accept(s.points)
+	m.waiting.Push(&coalesce.Piece{
+		Buffer: m.copy(rm, s.bytes), Sets: s.sets, Position: position, Changed: position, Oldest: now, Newest: now,
 	})
-	m.counters.Accepted += uint64(points)
-	m.counters.Queued += points
-	m.counters.Collections++
-	m.wake = true
 }
 
-// copy returns a copy of rm in a buffer of the free list. Free buffers make room
-// for it where they have to, and one that turns out to be much too large is not
-// used: what waits shall not take more memory than it needs.
-func (m *Memory) copy(rm *metricdata.ResourceMetrics, points int) *batch.Buffer {
-	buffer, used := m.free.get(points)
-	m.free.trim(m.maxPoints - m.waitingPoints() - points)
+// accept counts a collection, and returns its position and the time.
+func (m *Memory) accept(points int) (position uint64, now time.Time) {
+	m.counters.Last++
+	m.counters.Accepted += uint64(points)
+	m.counters.Queued += points
+	m.wake = true
+	return m.counters.Last, time.Now()
+}
+
+// copy returns a copy of rm, which takes the given number of bytes, in a buffer of
+// the free list. Free buffers make room for it where they have to, and one that
+// turns out to be much too large is not used: what waits shall not take more
+// memory than it needs.
+func (m *Memory) copy(rm *metricdata.ResourceMetrics, bytes int) *batch.Buffer {
+	buffer, used := m.free.get(bytes)
+	m.free.trim(m.freeBytes() - bytes)
 	batch.Copy(buffer, rm)
 	m.free.filled(buffer)
-	if used && wasteful(buffer) {
+	if used && buffer.Bytes() > bytes {
 		buffer = new(batch.Buffer)
 		batch.Copy(buffer, rm)
 	}
 	return buffer
-}
-
-// pop removes the oldest entry from what waits.
-func (m *Memory) pop() *entry {
-	e, _ := m.waiting.Pop()
-	m.coalescer.popped()
-	return e
-}
-
-// evict drops the oldest collections that wait until there is room for the
-// given number of points, and reports whether it dropped any.
-func (m *Memory) evict(points int) bool {
-	return m.dropWhile(func() bool { return !m.fits(points) }, ReasonOverflow, ErrFull)
 }
 
 // dropWhile drops the oldest collections that wait while more is true, and
@@ -278,12 +315,13 @@ func (m *Memory) evict(points int) bool {
 func (m *Memory) dropWhile(more func() bool, reason DropReason, err error) bool {
 	drop := Drop{Reason: reason, Err: err}
 	for m.waiting.Len() > 0 && more() {
-		e := m.pop()
+		p := m.waiting.Next()
+		m.waiting.Drop(p)
 		if drop.Points == 0 {
-			drop.Position = e.position
+			drop.Position = p.Position
 		}
-		drop.Points += e.points
-		m.end(e, Outcome{Dropped: e.points})
+		drop.Points += p.Points()
+		m.end(p, Outcome{Dropped: p.Points()})
 	}
 	if drop.Points == 0 {
 		return false
@@ -292,38 +330,60 @@ func (m *Memory) dropWhile(more func() bool, reason DropReason, err error) bool 
 	return true
 }
 
-// end accounts for the end of an entry and frees its memory.
-func (m *Memory) end(e *entry, o Outcome) {
+// end accounts for the end of a piece that has left, and frees its memory.
+func (m *Memory) end(p *coalesce.Piece, o Outcome) {
 	m.counters.Exported += uint64(o.Exported)
 	m.counters.Dropped += uint64(o.Dropped)
-	m.counters.Queued -= e.points
-	m.counters.Collections--
-	m.release(e)
+	m.counters.Queued -= p.Points()
+	m.release(p.Buffer)
 }
 
-// release frees the memory of an entry that has no use for it any more.
-func (m *Memory) release(e *entry) {
-	if !m.closed {
-		m.free.put(e.buffer)
+// release frees a buffer that nothing refers to any more, unless a step may still
+// read it.
+func (m *Memory) release(b *batch.Buffer) {
+	if m.room.working {
+		m.room.retired = append(m.room.retired, b)
+	} else {
+		m.recycle(b)
 	}
-	e.buffer = nil
+}
+
+// recycle keeps a buffer for reuse.
+func (m *Memory) recycle(b *batch.Buffer) {
+	if !m.closed {
+		m.free.put(b)
+	}
 }
 
 // Take implements [Queue]. It never waits.
 func (m *Memory) Take(_ context.Context, limit Limit) (Entry, error) {
+	e, err := m.take(limit)
+	if err != nil {
+		return nil, err
+	}
+	if e.left != nil {
+		e.left.Prepare()
+		m.lock()
+		defer m.unlock()
+		m.waiting.Forget(e.left)
+		e.left = nil
+	}
+	return e, nil
+}
+
+func (m *Memory) take(limit Limit) (*entry, error) {
 	m.lock()
 	defer m.unlock()
+	next := m.waiting.Next()
 	switch {
-	case m.waiting.Len() == 0 && m.sealed:
+	case next == nil && m.sealed:
 		return nil, ErrClosed
-	case m.waiting.Len() == 0:
+	case next == nil:
 		return nil, ErrEmpty
-	}
-	if next := m.waiting.At(0); !limit.Admits(next.Collection(), next.points) {
+	case !limit.Admits(next.Data(), next.Points()):
 		return nil, ErrDeclined
 	}
-	e := m.pop()
-	m.takeOff(e)
+	e := m.takeOff(next)
 	m.admit()
 	return e, nil
 }
@@ -339,20 +399,29 @@ func (m *Memory) Seal() {
 
 // Close implements [Queue]. It drops what waits.
 func (m *Memory) Close() error {
-	if tell := m.close(); tell((*locker)(m)) {
+	tell, worker := m.close()
+	if tell((*locker)(m)) {
 		m.signal()
+	}
+	if worker != nil {
+		<-worker
 	}
 	return nil
 }
 
-// close returns what tells the observer of what it dropped.
-func (m *Memory) close() (tell func(sync.Locker) bool) {
+// close returns what tells the observer of what it dropped, and what ends with the
+// goroutine that makes room, if there is one.
+func (m *Memory) close() (tell func(sync.Locker) bool, worker <-chan struct{}) {
 	m.lock()
 	defer m.unlock()
 	m.sealed, m.closed = true, true
+	m.room.stop.Store(true)
 	m.refuseBlocked()
 	m.dropWhile(func() bool { return true }, ReasonShutdown, ErrClosed)
 	m.free = freeList{}
 	m.wake = true
-	return m.notices.Claim()
+	if m.room.working {
+		worker = m.room.done
+	}
+	return m.notices.Claim(), worker
 }

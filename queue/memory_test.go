@@ -18,7 +18,7 @@ import (
 func TestMemoryHonoursTheContract(t *testing.T) {
 	queuetest.Run(t, queuetest.Config{
 		New: func(t *testing.T, maxPoints int, overflow queue.Overflow) queue.Queue {
-			m, err := queue.NewMemory(maxPoints, overflow)
+			m, err := queue.NewMemory(queue.Bound{Points: maxPoints}, overflow)
 			require.NoError(t, err)
 			return m
 		},
@@ -28,17 +28,18 @@ func TestMemoryHonoursTheContract(t *testing.T) {
 
 func TestNewMemoryRefusesWhatIsNotAllowed(t *testing.T) {
 	for name, c := range map[string]struct {
-		maxPoints int
-		overflow  queue.Overflow
-		want      []string
+		bound    queue.Bound
+		overflow queue.Overflow
+		want     []string
 	}{
-		"no bound":         {0, queue.DropOldest, []string{"0 data points", "at least 1"}},
-		"a negative bound": {-5, queue.DropOldest, []string{"-5 data points", "at least 1"}},
-		"no policy":        {1, 0, []string{"Overflow(0)"}},
-		"no such policy":   {1, queue.Block + 1, []string{"unknown overflow policy"}},
+		"negative points": {queue.Bound{Points: -5}, queue.DropOldest, []string{"Bound.Points is -5", "at least 1, or 0 for no limit"}},
+		"negative bytes":  {queue.Bound{Bytes: -7}, queue.DropOldest, []string{"Bound.Bytes is -7", "at least 1, or 0 for the default of 67108864"}},
+		"both":            {queue.Bound{Points: -1, Bytes: -1}, queue.DropOldest, []string{"Bound.Points", "Bound.Bytes"}},
+		"no policy":       {queue.Bound{}, 0, []string{"Overflow(0)"}},
+		"no such policy":  {queue.Bound{Points: 1}, queue.Block + 1, []string{"unknown overflow policy"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m, err := queue.NewMemory(c.maxPoints, c.overflow)
+			m, err := queue.NewMemory(c.bound, c.overflow)
 			assert.Nil(t, m)
 			require.Error(t, err)
 			for _, want := range c.want {
@@ -64,7 +65,7 @@ func TestOverflowPoliciesHaveNames(t *testing.T) {
 // newMemory returns a queue that has not been started.
 func newMemory(t testing.TB, maxPoints int, overflow queue.Overflow) *queue.Memory {
 	t.Helper()
-	m, err := queue.NewMemory(maxPoints, overflow)
+	m, err := queue.NewMemory(queue.Bound{Points: maxPoints}, overflow)
 	require.NoError(t, err)
 	return m
 }
@@ -79,7 +80,7 @@ func TestMemoryWorksBeforeStart(t *testing.T) {
 }
 
 func TestMemoryDoesNotOutliveItself(t *testing.T) {
-	assert.Equal(t, queue.Info{MaxPoints: 1, Overflow: queue.Block}, newMemory(t, 1, queue.Block).Info())
+	assert.False(t, newMemory(t, 1, queue.Block).Info().Durable)
 }
 
 func TestPutOfNilIsPutOfAnEmptyCollection(t *testing.T) {
@@ -168,7 +169,7 @@ func exportAll(t *testing.T, m *queue.Memory) {
 
 func TestCloseReturnsWhenTheObserverHasHeardOfWhatItDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, err := queue.NewMemory(1, queue.DropOldest)
+		m, err := queue.NewMemory(queue.Bound{Points: 1}, queue.DropOldest)
 		require.NoError(t, err)
 		open := make(chan struct{})
 		var mu sync.Mutex

@@ -10,7 +10,8 @@ import (
 // Stats, Info and Ready, and must not call the queue's Close.
 type Observer struct {
 	// Dropped is called for what the queue drops, once for each call of Put, Take,
-	// Return or Close that made it do so.
+	// Return or Close that made it do so. Under [Coalesce] it may be called several
+	// times for a Put, which makes room in steps.
 	Dropped func(Drop)
 	// Failed is called for an error that no caller gets.
 	Failed func(error)
@@ -78,8 +79,13 @@ func (n *Notices) Start(o Observer) { n.observer = &o }
 // Started reports whether Start has been called.
 func (n *Notices) Started() bool { return n.observer != nil }
 
-// Dropped notes a drop.
+// Dropped notes a drop. Drops by overflow that follow each other are one notice,
+// until a call tells it.
 func (n *Notices) Dropped(d Drop) {
+	if last := len(n.list) - 1; last >= 0 && d.Reason == ReasonOverflow && n.list[last].isOverflow() {
+		n.list[last].drop.Points += d.Points
+		return
+	}
 	if !n.Started() && len(n.list) >= maxNotices {
 		for _, earlier := range n.list {
 			if earlier.err == nil && earlier.drop.Reason == d.Reason {
@@ -92,6 +98,11 @@ func (n *Notices) Dropped(d Drop) {
 		}
 	}
 	n.list = append(n.list, &notice{drop: d})
+}
+
+// isOverflow reports whether more drops by overflow may be added.
+func (n *notice) isOverflow() bool {
+	return n.err == nil && !n.telling && n.drop.Reason == ReasonOverflow
 }
 
 // Failed notes an error.

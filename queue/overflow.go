@@ -7,13 +7,20 @@ import "fmt"
 type Overflow int
 
 const (
-	// Coalesce makes one collection of two that wait next to each other, as
-	// batch.Coalesce does: resolution in time is lost, and no total is.
-	// However long the queue is full, no collection that waits spans more than
-	// about twice the time of another. One Put joins a pair or two, and more only
-	// if it brings much more than what waits. Where joining does not make room,
-	// because the resources are different or the series all new, the oldest
-	// collections are dropped.
+	// Coalesce joins collections that wait, as batch.Fold does: resolution in time
+	// is lost, and no total is. It joins collections of one resource that follow
+	// each other, however many resources there are and whether a collection
+	// arrives whole or in pieces. The resolution of all that waits stays even,
+	// however long the queue is full, and what is newest is finer. If memory is
+	// short, exemplars are dropped before anything is joined.
+	//
+	// A Put for which there is no room waits until there is, as long as its context
+	// allows, or [Grace] if that has ended. Only where there is little left to join,
+	// because most series come once, are the points dropped that a Put changed
+	// longest ago, and of these none whose series waits in newer data as well.
+	//
+	// This is what a [Memory] does. The queue of package spool joins neighbours only,
+	// and drops whole collections.
 	Coalesce Overflow = iota + 1
 
 	// DropOldest drops waiting collections, the oldest first, until there is

@@ -12,8 +12,9 @@ import (
 )
 
 var (
-	// ErrFull is returned by Put under [DropNewest] when there is no room. The exporter's Export returns it too. It is also the Err of each
-	// [Drop] with the reason [ReasonOverflow].
+	// ErrFull is returned by Put under [DropNewest] when there is no room. The
+	// exporter's Export returns it too. It is also the Err of each [Drop] with the
+	// reason [ReasonOverflow].
 	ErrFull = errors.New("queue is full")
 
 	// ErrClosed is returned by Start after Close, by Put after Seal or Close, by
@@ -38,8 +39,7 @@ var (
 // One exporter uses a queue. All methods are safe for concurrent use. Only Put,
 // Take and Close may block: Put and Take honour their context, and Close takes
 // no longer than its own clean-up. A queue may run one goroutine of its own,
-// from Start to Close. It calls the functions of its [Observer] without holding
-// a lock.
+// until Close. It calls the functions of its [Observer] without holding a lock.
 //
 // Every accepted data point has one end, so at any instant Stats satisfies
 //
@@ -56,17 +56,19 @@ type Queue interface {
 	// is accepted and forgotten.
 	//
 	// On success rm is queued or, where the queue is full, the overflow policy
-	// has made room. A collection that is larger than the whole bound is accepted
-	// where nothing else waits. On an error the queue is unchanged: [ErrClosed]
-	// after Seal or Close, [ErrFull] under [DropNewest], the error of ctx when it
-	// ended while Put waited. An implementation that cannot know what became of rm
-	// when ctx ends says so in the error.
+	// has made room. Under [Coalesce] Put may wait while the queue makes room, under
+	// [Block] until there is room. A collection that is larger than the whole bound
+	// is accepted where nothing else waits. On an error the queue is unchanged,
+	// except that it may have made room: [ErrClosed] after Seal or Close, [ErrFull]
+	// under DropNewest, the error of ctx when it ended while Put waited. An
+	// implementation that cannot know what became of rm when ctx ends says so in the
+	// error.
 	//
 	// A context that has ended on entry does not refuse what need not wait: the
-	// reader of the SDK hands over its last collection with such a context. Where
-	// Put has to wait for a disk or a network, it waits [Grace] then; it does not
-	// wait for room. To accept a collection and to seal the queue is one atomic
-	// decision: what Put accepted, Take hands out.
+	// reader of the SDK hands over its last collection with such a context. Put then
+	// waits at most [Grace] for a disk, for a network or, under Coalesce, while the
+	// queue makes room. Under Block it does not wait. To accept a collection and to
+	// seal the queue is one atomic decision: what Put accepted, Take hands out.
 	Put(ctx context.Context, rm *metricdata.ResourceMetrics) error
 
 	// Take hands out the oldest entry that waits. The entry is in flight from
@@ -167,15 +169,18 @@ type Info struct {
 	// MaxPoints is how many data points may wait; zero if the queue is not
 	// bounded in data points.
 	MaxPoints int
-	// MaxBytes is how many bytes may wait; zero if the queue is not bounded in
-	// bytes.
+	// MaxBytes is how many bytes may wait, of memory, of a disk or of whatever
+	// else the queue is in; zero if the queue is not bounded in bytes.
 	MaxBytes int64
+	// CountsBytes reports whether Stats has Bytes. A queue that does not know how
+	// many there are leaves it false, and Bytes zero.
+	CountsBytes bool
 	// Overflow is what a full queue does.
 	Overflow Overflow
 }
 
-// Stats describes a queue at one instant. The counters are in data points and
-// never decrease. A durable queue counts what it found when it was opened as
+// Stats describes a queue at one instant. The counters are in data points, if
+// they do not say otherwise, and never decrease. A durable queue counts what it found when it was opened as
 // accepted. A queue that only hands over to other processes counts what it has
 // handed over as exported.
 type Stats struct {
@@ -187,11 +192,19 @@ type Stats struct {
 	Dropped uint64
 	// Coalesced counts what became part of another data point on overflow.
 	Coalesced uint64
+	// Exemplars counts exemplars, not data points: those that the queue left out
+	// of what waits because it was short of memory. Their data points stay.
+	Exemplars uint64
 
 	// Queued is the number of data points that are not settled.
 	Queued int
 	// InFlight is how many of those are in entries that have been taken.
 	InFlight int
+	// Bytes is how many bytes count against MaxBytes of [Info]: those of what
+	// waits, and in memory those of the buffers kept for reuse as well. What is in
+	// flight is not among them. It is zero if the queue does not know, see
+	// CountsBytes of Info.
+	Bytes int64
 	// Collections is the number of entries that are not settled.
 	Collections int
 	// Oldest is when the oldest data that is not settled was accepted; zero if
@@ -210,8 +223,8 @@ type Stats struct {
 // been settled.
 func (s Stats) Passed(position uint64) bool { return s.First == 0 || s.First > position }
 
-// Grace is how long Put waits for a disk or a network where its context had
-// ended on entry.
+// Grace is how long Put waits for a disk or a network, or under [Coalesce] while
+// the queue makes room, where its context had ended on entry.
 const Grace = 100 * time.Millisecond
 
 // WithGrace returns a context for what Put has to wait for: ctx itself, or, if

@@ -18,7 +18,7 @@ func TestStatsDoesNotWaitForTheLock(t *testing.T) {
 	require.NoError(t, m.Put(t.Context(), metrictest.Numbers(3, 1)))
 	m.lock() // as a Put does while it copies or joins
 	defer m.unlock()
-	m.push(metrictest.Numbers(4, 1), 4)
+	m.push(metrictest.Numbers(4, 1), sizeOf(metrictest.Numbers(4, 1)))
 	stats := make(chan Stats, 1)
 	go func() { stats <- m.Stats() }()
 	select {
@@ -36,7 +36,7 @@ func TestNothingIsAnnouncedBeforeStatsShowsIt(t *testing.T) {
 		l.join(5, 2)
 		<-l.Ready()
 		l.lock()
-		l.takeOff(l.pop())
+		l.takeOff(l.waiting.Next())
 		l.admit()
 		synctest.Wait()
 		assert.Empty(t, l.Ready(), "a signal before Stats shows what it is for")
@@ -51,7 +51,7 @@ func TestNothingIsAnnouncedBeforeStatsShowsIt(t *testing.T) {
 }
 
 func TestPutWithAnEndedContextUnderBlock(t *testing.T) {
-	m, err := NewMemory(10, Block)
+	m, err := NewMemory(Bound{Points: 10}, Block)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -73,7 +73,10 @@ func TestWhatIsClaimedNobodyElseTells(t *testing.T) {
 			m.notices.Dropped(Drop{Points: 1, Reason: ReasonCorrupt, Err: ErrClosed})
 			return m.notices.Claim()
 		}, []DropReason{ReasonCorrupt}},
-		"by Close": {(*Memory).close, []DropReason{ReasonShutdown}},
+		"by Close": {func(m *Memory) func(sync.Locker) bool {
+			tell, _ := m.close()
+			return tell
+		}, []DropReason{ReasonShutdown}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := roomyQueue(t)

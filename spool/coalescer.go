@@ -9,9 +9,8 @@ const maxJoinSteps = 1 << 17
 const relaxedShare = 8
 
 // A coalescer decides which records become one while the queue is full, so
-// that the resolution of what waits stays even however long that lasts. It
-// works as that of the queue in memory, whose source explains it: passes over
-// what waits join neighbours that have, together, at most twice target parts,
+// that the resolution of what waits stays even however long that lasts: passes
+// over what waits join neighbours that have, together, at most twice target parts,
 // target doubles from pass to pass, and what is new is joined to the newest
 // record until that has target parts, too.
 type coalescer struct {

@@ -29,9 +29,9 @@
 // # When it is full
 //
 // What waits is bounded in bytes of records ([WithMaxBytes]), and the policy of
-// [WithOverflow] says what happens beyond. By default neighbours are joined, as
-// [queue.Coalesce] says, in the file: resolution in time is lost, totals are
-// not. A backlog that is larger than the bound when the queue is opened, as the
+// [WithOverflow] says what happens beyond. By default neighbours are joined, in
+// the file: resolution in time is lost, and totals are not, as long as neighbours
+// have series in common. A backlog that is larger than the bound when the queue is opened, as the
 // bound was lowered, is accepted; each Put then makes more room than it takes,
 // but does bounded work. Under DropNewest and Block, Put has to wait until it
 // has been delivered.

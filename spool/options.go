@@ -58,8 +58,11 @@ func WithMaxAge(d time.Duration) Option {
 
 // WithOverflow sets what happens to a collection for which there is no room:
 // one of the policies of package queue. The default is [queue.Coalesce], which
-// loses resolution in time, and no total: two collections that wait next to
-// each other become one.
+// makes one of two collections that wait next to each other and have equal
+// resources. That loses resolution in time. Where they have no series in common, it
+// makes no room, and the oldest collections are dropped: unlike the queue in
+// memory, the spool loses totals where a collection arrives in pieces, where several
+// resources take turns, and where many series come once.
 func WithOverflow(o queue.Overflow) Option {
 	return optionFunc(func(c *config) { c.overflow = o })
 }

@@ -152,16 +152,18 @@ func (q *Queue) Ready() <-chan struct{} { return q.ready }
 
 // Info implements [queue.Queue]: what is on disk outlives the process.
 func (q *Queue) Info() queue.Info {
-	return queue.Info{Durable: true, MaxBytes: q.config.maxBytes, Overflow: q.config.overflow}
+	return queue.Info{Durable: true, MaxBytes: q.config.maxBytes, CountsBytes: true, Overflow: q.config.overflow}
 }
 
 // Stats implements [queue.Queue]. What Open found counts as accepted. Records
 // that a newer release wrote are not in the figures: they do not end in this
-// process.
+// process. Bytes is what counts against [WithMaxBytes]: unlike the method Bytes,
+// it leaves out what is in flight.
 func (q *Queue) Stats() queue.Stats {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	s := q.ledger.snapshot()
+	s.Bytes = q.ledger.backlog.bytes
 	s.First = q.notices.First(s.First)
 	return s
 }

@@ -16,8 +16,8 @@
 // # JSON
 //
 // With ?format=json the answer is the same for programs. Times are RFC 3339, in
-// UTC, durations are seconds, counts are data points, and rates data points in a
-// second. The names below stay; new ones may be added.
+// UTC, durations are seconds, counts are data points where nothing else is said,
+// and rates data points in a second. The names below stay; new ones may be added.
 //
 //	time                      when this was true
 //	exporters[]               in the order of the arguments of Handler
@@ -31,12 +31,17 @@
 //	    in_flight             what is in flight
 //	    collections           how many collections both are
 //	    capacity              how many points may wait; null: no bound in points
-//	    fill                  waiting as a part of capacity, 1 is full; null: no bound
+//	    bytes                 how many bytes count against capacity_bytes; null: not known
+//	    capacity_bytes        how many bytes may wait; null: no bound in bytes
+//	    fill                  the larger one of waiting as a part of capacity and bytes as
+//	                          a part of capacity_bytes, 1 is full; null: neither is known
 //	    oldest_age_seconds    of the oldest collection; null if there is none
 //	  totals                  since the exporter began
 //	    accepted, exported, coalesced, dropped
 //	    refused               points for which Export returned an error
 //	    retries               attempts that repeated an earlier one
+//	    exemplars             exemplars, not points, that the queue left out of what waits
+//	                          because it was short of memory
 //	  rates                   null until there are two samples
 //	    current               between the last two samples
 //	    mean, max             over all samples

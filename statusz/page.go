@@ -32,7 +32,7 @@ var (
 
 	pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 		"ago": ago, "badge": badge, "bar": newBar, "clock": clock, "count": number[int], "duration": duration,
-		"machine": machine, "percent": percent, "plots": newPlots, "rate": rate, "splitName": splitName,
+		"machine": machine, "percent": percent, "plots": newPlots, "rate": rate, "size": size, "splitName": splitName,
 		"summary": summary, "total": number[uint64], "until": until, "visible": visible,
 	}).Parse(pageSource))
 )

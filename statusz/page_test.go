@@ -91,12 +91,37 @@ func TestThePageOfAnExporterThatHasDoneNothing(t *testing.T) {
 	f := &fake{status: asyncmetric.Status{Name: "x", State: asyncmetric.StateIdle}}
 	got := read(t, show(f), "/").text
 	for _, want := range []string{
-		"State: idle", "0 points wait no bound in points", "Oldest none", "None so far.",
+		"State: idle", "0 points wait no bound In flight", "Oldest none", "None so far.",
 		"Collecting the first rates. The page refreshes every 2 s.", "Accepted total 0",
 	} {
 		assert.Contains(t, got, want)
 	}
 	assert.NotContains(t, got, "due")
+}
+
+func TestThePageSaysHowManyBytesThereAre(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*asyncmetric.Status)
+		want   string
+	}{
+		"beside points":      {func(*asyncmetric.Status) {}, "7,520 of 10,000 points wait 60 MiB of 64 MiB 94 %"},
+		"no bound in points": {func(s *asyncmetric.Status) { s.Capacity = 0 }, "7,520 points wait 60 MiB of 64 MiB 94 %"},
+		"no bound in bytes":  {func(s *asyncmetric.Status) { s.CapacityBytes = 0 }, "7,520 of 10,000 points wait 60 MiB 75 %"},
+		"no bound":           {func(s *asyncmetric.Status) { s.Capacity, s.CapacityBytes = 0, 0 }, "7,520 points wait 60 MiB no bound"},
+		"not known": {func(s *asyncmetric.Status) { s.Capacity, s.CountsBytes = 0, false },
+			"7,520 points wait at most 64 MiB In flight"},
+		"exemplars": {func(s *asyncmetric.Status) { s.Stats.Exemplars = 1234 }, "Exemplars left out 1,234"},
+	} {
+		s := busy(time.Now())
+		s.Stats.Bytes, s.CapacityBytes, s.CountsBytes = 60<<20, 64<<20, true
+		c.change(&s)
+		got := read(t, show(&fake{status: s}), "/")
+		assert.Contains(t, got.text, c.want, name)
+		if name == "beside points" {
+			assert.Contains(t, got.attributes["width"], "93.8%", "the bar shows the fuller one")
+			assert.NotContains(t, got.text, "Exemplars", "there is nothing to say of them")
+		}
+	}
 }
 
 func TestThePageRefreshesItself(t *testing.T) {

@@ -36,6 +36,8 @@ type fill struct {
 	InFlight         int      `json:"in_flight"`
 	Collections      int      `json:"collections"`
 	Capacity         *int     `json:"capacity"`
+	Bytes            *int64   `json:"bytes"`
+	CapacityBytes    *int64   `json:"capacity_bytes"`
 	Fill             *float64 `json:"fill"`
 	OldestAgeSeconds *float64 `json:"oldest_age_seconds"`
 }
@@ -47,6 +49,7 @@ type totals struct {
 	Dropped   uint64 `json:"dropped"`
 	Refused   uint64 `json:"refused"`
 	Retries   uint64 `json:"retries"`
+	Exemplars uint64 `json:"exemplars"`
 }
 
 type rates struct {
@@ -99,7 +102,7 @@ func newExporter(now time.Time, s asyncmetric.Status, h *history) exporter {
 		Totals: totals{
 			Accepted: s.Stats.Accepted, Exported: s.Stats.Exported,
 			Coalesced: s.Stats.Coalesced, Dropped: s.Stats.Dropped,
-			Refused: s.Stats.Refused, Retries: s.Stats.Retries,
+			Refused: s.Stats.Refused, Retries: s.Stats.Retries, Exemplars: s.Stats.Exemplars,
 		},
 		Rates: h.rates(intervals), History: intervals,
 		Errors: []failure{}, Settings: []setting{},
@@ -120,12 +123,29 @@ func newFill(s asyncmetric.Status) fill {
 	waiting := s.Stats.Queued - s.Stats.InFlight
 	f := fill{Waiting: waiting, InFlight: s.Stats.InFlight, Collections: s.Stats.QueuedCollections}
 	if s.Capacity > 0 {
-		part := float64(waiting) / float64(s.Capacity)
-		f.Capacity, f.Fill = &s.Capacity, &part
+		f.Capacity = &s.Capacity
+		f.Fill = larger(f.Fill, float64(waiting)/float64(s.Capacity))
+	}
+	if s.CapacityBytes > 0 {
+		f.CapacityBytes = &s.CapacityBytes
+	}
+	if s.CountsBytes {
+		f.Bytes = &s.Stats.Bytes
+		if s.CapacityBytes > 0 {
+			f.Fill = larger(f.Fill, float64(s.Stats.Bytes)/float64(s.CapacityBytes))
+		}
 	}
 	if s.Stats.QueuedCollections > 0 {
 		age := s.Stats.OldestAge.Seconds()
 		f.OldestAgeSeconds = &age
 	}
 	return f
+}
+
+// larger returns the larger one of two parts, of which the first may be missing.
+func larger(a *float64, b float64) *float64 {
+	if a != nil && *a >= b {
+		return a
+	}
+	return &b
 }

@@ -39,9 +39,9 @@ func TestFieldNamesAreStable(t *testing.T) {
 				"retry": {"time": "2000-01-01T00:00:06Z", "in_seconds": 4, "error": "503 Service Unavailable"},
 				"queue": {
 					"waiting": 7516, "in_flight": 480, "collections": 17,
-					"capacity": 10000, "fill": 0.7516, "oldest_age_seconds": 65
+					"capacity": 10000, "bytes": null, "capacity_bytes": null, "fill": 0.7516, "oldest_age_seconds": 65
 				},
-				"totals": {"accepted": 12355, "exported": 1345, "coalesced": 2008, "dropped": 1006, "refused": 5, "retries": 3},
+				"totals": {"accepted": 12355, "exported": 1345, "coalesced": 2008, "dropped": 1006, "refused": 5, "retries": 3, "exemplars": 0},
 				"rates": {
 					"current": {"accepted": 5, "exported": 0, "coalesced": 4, "dropped": 3},
 					"mean": {"accepted": 5, "exported": 0, "coalesced": 4, "dropped": 3},
@@ -63,10 +63,39 @@ func TestWhatIsNotThereIsNullOrEmpty(t *testing.T) {
 	f := &fake{status: asyncmetric.Status{Name: "x", State: asyncmetric.StateIdle}}
 	body := get(show(f), "/?format=json").Body.String()
 	for _, want := range []string{
-		`"retry":null`, `"rates":null`, `"capacity":null`, `"fill":null`, `"oldest_age_seconds":null`,
+		`"retry":null`, `"rates":null`, `"capacity":null`, `"bytes":null`, `"capacity_bytes":null`, `"fill":null`, `"oldest_age_seconds":null`,
 		`"history":[]`, `"errors":[]`, `"settings":[]`,
 	} {
 		assert.Contains(t, body, want)
+	}
+}
+
+func TestFillIsTheLargerShareOfTheTwoBounds(t *testing.T) {
+	part := func(p float64) *float64 { return &p }
+	for name, c := range map[string]struct {
+		waiting, capacity    int
+		bytes, capacityBytes int64
+		counts               bool
+		want                 *float64
+	}{
+		"more of the points":           {75, 100, 500, 1000, true, part(0.75)},
+		"more of the bytes":            {25, 100, 500, 1000, true, part(0.5)},
+		"no bound in points":           {25, 0, 500, 1000, true, part(0.5)},
+		"no bound in bytes":            {25, 100, 500, 0, true, part(0.25)},
+		"bytes that are not known":     {25, 100, 0, 1000, false, part(0.25)},
+		"nothing but unknown bytes":    {25, 0, 0, 1000, false, nil},
+		"nothing that has a bound":     {25, 0, 500, 0, true, nil},
+		"an empty queue with a bound":  {0, 0, 0, 1000, true, part(0)},
+		"one collection beyond bounds": {1, 1, 3000, 1000, true, part(3)},
+	} {
+		s := asyncmetric.Status{
+			Capacity: c.capacity, CapacityBytes: c.capacityBytes, CountsBytes: c.counts,
+			Stats: asyncmetric.Stats{Queued: c.waiting, Bytes: c.bytes},
+		}
+		got := newFill(s)
+		assert.Equal(t, c.want, got.Fill, name)
+		assert.Equal(t, c.counts, got.Bytes != nil, name)
+		assert.Equal(t, c.capacityBytes > 0, got.CapacityBytes != nil, name)
 	}
 }
 

@@ -72,6 +72,18 @@ func percent(part float64) string {
 	}
 }
 
+// size writes a number of bytes.
+func size(bytes int64) string {
+	n, units := float64(bytes), []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB"}
+	for n >= 1023.5 && len(units) > 1 {
+		n, units = n/1024, units[1:]
+	}
+	if n >= 100 {
+		return fmt.Sprintf("%.0f %s", n, units[0])
+	}
+	return strings.TrimSuffix(fmt.Sprintf("%.1f", n), ".0") + " " + units[0]
+}
+
 // duration writes a number of seconds in at most two units.
 func duration(seconds float64) string {
 	if seconds < 9.95 {

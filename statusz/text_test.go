@@ -60,6 +60,15 @@ func TestPercent(t *testing.T) {
 	}
 }
 
+func TestSizesAreInBinaryUnits(t *testing.T) {
+	for bytes, want := range map[int64]string{
+		0: "0 B", 1: "1 B", 1023: "1023 B", 1024: "1 KiB", 1536: "1.5 KiB", 99*1024 + 512: "99.5 KiB", 100*1024 + 512: "100 KiB",
+		1<<20 - 1: "1 MiB", 64 << 20: "64 MiB", 12_900_000: "12.3 MiB", 1 << 30: "1 GiB", 3 << 40: "3 TiB", 1<<63 - 1: "8192 PiB",
+	} {
+		assert.Equal(t, want, size(bytes), "%d", bytes)
+	}
+}
+
 func TestDurationsHaveTwoUnitsAtMost(t *testing.T) {
 	for seconds, want := range map[float64]string{
 		0: "0 s", 0.04: "0 s", 0.44: "0.4 s", 9.94: "9.9 s", 9.96: "10 s", 59.4: "59 s", 59.6: "1 min",

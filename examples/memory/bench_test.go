@@ -115,7 +115,7 @@ func forEachShape(b *testing.B, run func(b *testing.B, rm *metricdata.ResourceMe
 func queued(b *testing.B, rm *metricdata.ResourceMetrics, points int) (size float64) {
 	collections := max(100, 50_000/points)
 	inner := stuck{arrived: make(chan struct{}, 1)}
-	e, err := asyncmetric.New(inner, asyncmetric.WithMaxQueueSize(2*collections*points))
+	e, err := asyncmetric.New(inner, asyncmetric.WithMaxQueueBytes(math.MaxInt64))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -20,6 +20,11 @@ type State struct {
 	OldestAge time.Duration // of what is queued
 	Coalesced uint64        // data points, since the start
 	Refused   uint64        // data points, since the start
+	Exemplars uint64        // those left out, since the start
+
+	CountsBytes   bool  // whether the queue knows how many bytes there are
+	Bytes         int64 // what counts against the capacity
+	CapacityBytes int64 // how many may wait; zero if that has no bound
 }
 
 // Observe shows what state returns from now on, until Close.
@@ -61,6 +66,22 @@ func (m *Metrics) register(meter metric.Meter, state func() State) error {
 			o.ObserveInt64(capacity, int64(s.Capacity), component)
 		}
 	})
+	usage, err := meter.Int64ObservableUpDownCounter("asyncmetric.queue.usage",
+		metric.WithUnit("By"),
+		metric.WithDescription("The number of bytes that what waits in the queue takes, memory kept for the next collections included."))
+	add(usage, err, func(o metric.Observer, s State) {
+		if s.CountsBytes {
+			o.ObserveInt64(usage, s.Bytes, component)
+		}
+	})
+	limit, err := meter.Int64ObservableUpDownCounter("asyncmetric.queue.limit",
+		metric.WithUnit("By"),
+		metric.WithDescription("The maximum number of bytes that what waits in the queue may take; what is being delivered comes on top."))
+	add(limit, err, func(o metric.Observer, s State) {
+		if s.CapacityBytes > 0 {
+			o.ObserveInt64(limit, s.CapacityBytes, component)
+		}
+	})
 	oldest, err := meter.Float64ObservableGauge("asyncmetric.queue.oldest_age",
 		metric.WithUnit("s"),
 		metric.WithDescription("How long ago the oldest collection in the queue was accepted; 0 if the queue is empty."))
@@ -73,6 +94,11 @@ func (m *Metrics) register(meter metric.Meter, state func() State) error {
 		metric.WithUnit("{data_point}"),
 		metric.WithDescription("The number of data points for which Export returned an error."))
 	add(refused, err, func(o metric.Observer, s State) { o.ObserveInt64(refused, int64(s.Refused), component) })
+
+	exemplars, err := meter.Int64ObservableCounter("asyncmetric.exemplars.dropped",
+		metric.WithUnit("{exemplar}"),
+		metric.WithDescription("The number of exemplars that were left out of what waits because the queue was short of memory."))
+	add(exemplars, err, func(o metric.Observer, s State) { o.ObserveInt64(exemplars, int64(s.Exemplars), component) })
 
 	m.callback, err = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		s := state()

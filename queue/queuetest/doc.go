@@ -17,7 +17,12 @@
 // takes: it waits for what has to happen, for half a minute at most, and of
 // what must not happen it looks at the traces. Run it with the race detector.
 //
-// One part checks random sequences of calls against a model, with package
+// [RunTotals] tests, apart from that, what a queue with the policy Coalesce
+// makes of totals: random sources put in collections whole and in pieces, with
+// series that come once, resets and clocks that step back, and a reference that
+// forgets nothing judges what comes out.
+//
+// One part of Run checks random sequences of calls against a model, with package
 // rapid. Where calls are slow, its flags -rapid.checks and -rapid.steps make
 // that shorter.
 package queuetest

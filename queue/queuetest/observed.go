@@ -94,6 +94,9 @@ func inconsistency(s queue.Stats) error {
 	if s.Accepted != s.Exported+s.Dropped+s.Coalesced+uint64(s.Queued) {
 		return fmt.Errorf("the sum Accepted == Exported + Dropped + Coalesced + Queued does not hold: %+v", s)
 	}
+	if s.Bytes < 0 {
+		return fmt.Errorf("the field Bytes is negative: %+v", s)
+	}
 	if s.InFlight < 0 || s.InFlight > s.Queued {
 		return fmt.Errorf("what is in flight is not part of what is queued: %+v", s)
 	}
@@ -109,7 +112,8 @@ func inconsistency(s queue.Stats) error {
 // decrease returns an error if a counter is lower in s than in before.
 func decrease(before, s queue.Stats) error {
 	if s.Accepted < before.Accepted || s.Exported < before.Exported ||
-		s.Dropped < before.Dropped || s.Coalesced < before.Coalesced || s.Last < before.Last {
+		s.Dropped < before.Dropped || s.Coalesced < before.Coalesced ||
+		s.Exemplars < before.Exemplars || s.Last < before.Last {
 		return errors.Join(errors.New("a counter has decreased"), fmt.Errorf("from %+v to %+v", before, s))
 	}
 	if s.First != 0 && s.First < before.First {

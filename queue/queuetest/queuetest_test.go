@@ -42,7 +42,7 @@ type kept struct {
 }
 
 func newKept(t *testing.T, bound int, overflow queue.Overflow) *kept {
-	m, err := queue.NewMemory(bound, overflow)
+	m, err := queue.NewMemory(queue.Bound{Points: bound}, overflow)
 	require.NoError(t, err)
 	return &kept{Memory: m, bound: bound, overflow: overflow}
 }

@@ -1,11 +1,13 @@
 package queuetest
 
 import (
+	"errors"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/asyncmetric/asyncmetric/internal/metrictest"
 	"github.com/asyncmetric/asyncmetric/queue"
 )
 
@@ -63,6 +65,17 @@ var statsClaims = []claim{{
 	bound:  tight,
 	test:   testStatsDuringWait,
 }, {
+	name: "BytesAreThoseOfWhatWaits",
+	demand: "Bytes is how many bytes count against MaxBytes: those of what waits. What is in flight is not among them. " +
+		"It is zero if the queue does not know.",
+	bound: roomy,
+	test:  testBytes,
+}, {
+	name:   "BytesStayWithinTheBound",
+	demand: "MaxBytes is how many bytes may wait. A collection that is larger is accepted where nothing else waits.",
+	bound:  tight,
+	test:   testBytesAreBounded,
+}, {
 	name:   "InfoDoesNotChange",
 	demand: "Info returns what does not change in the life of the queue: its bound, what it does when full, whether it is durable.",
 	bound:  tight,
@@ -88,11 +101,11 @@ func testCounters(s *subject) {
 	s.counts(queue.Stats{Accepted: 8, Exported: 4, Dropped: 4}, "both have ended")
 }
 
-// counts requires these stats, except for Oldest, First and Last.
+// counts requires these stats, except for Bytes, Oldest, First and Last.
 func (s *subject) counts(want queue.Stats, when string) {
 	s.t.Helper()
 	got := s.stats()
-	got.Oldest, got.First, got.Last = time.Time{}, 0, 0
+	got.Bytes, got.Oldest, got.First, got.Last = 0, time.Time{}, 0, 0
 	require.Equal(s.t, want, got, when)
 }
 
@@ -278,6 +291,49 @@ func (s *subject) statsReturns(when string) {
 	s.t.Helper()
 	stats := s.start(func() error { return inconsistency(s.queue.Stats()) })
 	require.NoError(s.t, s.result("Stats, "+when+",", stats))
+}
+
+func testBytes(s *subject) {
+	var seen []int64 // after one collection, two, with one in flight, with two, and with one that was returned
+	look := func() { seen = append(seen, s.stats().Bytes) }
+	s.put(300, 1)
+	look()
+	s.put(500, 2)
+	look()
+	first := s.take()
+	look()
+	second := s.take()
+	look()
+	require.NoError(s.t, second.Return())
+	look()
+	if !s.queue.Info().CountsBytes {
+		require.Equal(s.t, make([]int64, len(seen)), seen, "Bytes of a queue that does not know")
+		return
+	}
+	require.Positive(s.t, seen[0], "Bytes while a collection waits")
+	require.Greater(s.t, seen[1], seen[0], "Bytes while two collections wait, against those of one")
+	require.Less(s.t, seen[2], seen[1], "Bytes with one of two in flight, against those of two that wait")
+	require.Less(s.t, seen[3], seen[2], "Bytes with both in flight, against those of one that waits")
+	require.Greater(s.t, seen[4], seen[3], "Bytes after one was returned, against those where nothing waits")
+	s.settle(first, 300, 0)
+	s.exports(2)
+}
+
+func testBytesAreBounded(s *subject) {
+	info := s.queue.Info()
+	if !info.CountsBytes || info.MaxBytes == 0 {
+		s.t.Skip("the queue does not count bytes, or has no bound in bytes")
+	}
+	ctx := ended() // a Put that would have to wait for room fails
+	for i := range int64(50) {
+		err := s.queue.Put(ctx, metrictest.Numbers(chunk, i))
+		if err != nil && !errors.Is(err, queue.ErrFull) && !isContextError(err) {
+			require.NoError(s.t, err, "Put")
+		}
+		if stats := s.stats(); stats.Collections > 1 {
+			require.LessOrEqual(s.t, stats.Bytes, info.MaxBytes, "Bytes while %d collections wait", stats.Collections)
+		}
+	}
 }
 
 func testInfo(s *subject) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/asyncmetric/asyncmetric"
 	"github.com/asyncmetric/asyncmetric/internal/metrictest"
+	"github.com/asyncmetric/asyncmetric/queue"
 )
 
 // ownMetrics returns the metrics of an exporter about itself, with every kind
@@ -38,9 +39,11 @@ func ownMetrics(t *testing.T) []metricdata.Metrics {
 			return nil
 		}
 	}}
+	memory, err := queue.NewMemory(queue.Bound{Points: points}, queue.Coalesce)
+	require.NoError(t, err)
 	var reports record
 	e, err := asyncmetric.New(inner, append(reports.options(), asyncmetric.WithMeterProvider(provider),
-		asyncmetric.WithMaxQueueSize(points), asyncmetric.WithRetry(asyncmetric.Retry{InitialInterval: time.Millisecond}))...)
+		asyncmetric.WithQueue(weighed{memory}), asyncmetric.WithRetry(asyncmetric.Retry{InitialInterval: time.Millisecond}))...)
 	require.NoError(t, err)
 	for range 2 {
 		require.NoError(t, e.Export(t.Context(), metrictest.Numbers(points, 1)))
@@ -63,6 +66,15 @@ func ownMetrics(t *testing.T) []metricdata.Metrics {
 	close(arrived)
 	require.Len(t, rm.ScopeMetrics, 1)
 	return rm.ScopeMetrics[0].Metrics
+}
+
+// weighed is a queue with all that a queue can have metrics of.
+type weighed struct{ queue.Queue }
+
+func (w weighed) Info() queue.Info {
+	info := w.Queue.Info()
+	info.CountsBytes = true
+	return info
 }
 
 // A catalog has the labels of each series that Prometheus stores, by its name.

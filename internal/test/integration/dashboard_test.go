@@ -147,7 +147,7 @@ func TestDashboardUsesOnlyWhatExists(t *testing.T) {
 
 func TestDashboardShowsEveryMetric(t *testing.T) {
 	_, names := catalogOf(t, ownMetrics(t))
-	assert.Len(t, names, 11)
+	assert.Len(t, names, 14)
 	shown := make(map[string]bool)
 	d := readDashboard(t)
 	for _, target := range d.targets() {

@@ -99,17 +99,17 @@ func shutDown(t *testing.T) *asyncmetric.Exporter {
 	return e
 }
 
-// boundless is a queue whose bound is not in data points.
+// boundless is a queue that does not say how much may wait.
 type boundless struct{ queue.Queue }
 
 func (q boundless) Info() queue.Info {
 	info := q.Queue.Info()
-	info.MaxPoints = 0
+	info.MaxPoints, info.MaxBytes, info.CountsBytes = 0, 0, false
 	return info
 }
 
 func unbounded(t *testing.T) *asyncmetric.Exporter {
-	q, err := queue.NewMemory(1_000_000, queue.Coalesce)
+	q, err := queue.NewMemory(queue.Bound{Points: 1_000_000}, queue.Coalesce)
 	require.NoError(t, err)
 	e := start(t, stuck(t), asyncmetric.WithQueue(boundless{q}))
 	fill(t, e, 480, 123_456)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -16,7 +17,10 @@ import (
 // openAsync returns asyncmetric as its README has it, around exporters without
 // retries of their own.
 func openAsync(ctx context.Context, s Settings) (sdkmetric.Exporter, error) {
-	options := []asyncmetric.Option{asyncmetric.WithMaxQueueSize(s.capacity())}
+	options := []asyncmetric.Option{
+		asyncmetric.WithMaxQueueSize(s.capacity()),
+		asyncmetric.WithMaxQueueBytes(math.MaxInt64), // the others have no such bound
+	}
 	if s.WhenFull == Wait {
 		options = append(options, asyncmetric.WithOverflow(queue.Block))
 	}

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"fmt"
+	"math/bits"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -19,10 +20,11 @@ import (
 
 func newCoalescing(t *testing.T, maxPoints int) (m *Memory, dropped *int) {
 	t.Helper()
-	m, err := NewMemory(maxPoints, Coalesce)
+	m, err := NewMemory(Bound{Points: maxPoints}, Coalesce)
 	require.NoError(t, err)
 	dropped = new(int)
 	require.NoError(t, m.Start(Observer{Dropped: func(d Drop) { *dropped += d.Points }, Failed: func(error) {}}))
+	t.Cleanup(func() { require.NoError(t, m.Close()) })
 	return m, dropped
 }
 
@@ -31,87 +33,130 @@ func put(t *testing.T, m *Memory, rm *metricdata.ResourceMetrics) {
 	require.NoError(t, m.Put(t.Context(), rm))
 	s := m.Stats()
 	require.Equal(t, s.Accepted, s.Exported+s.Dropped+s.Coalesced+uint64(s.Queued))
-	require.LessOrEqual(t, m.coalescer.cursor, max(0, m.waiting.Len()-1))
-}
-
-// parts returns of how many collections each waiting entry is made.
-func (m *Memory) waitingParts() []int {
-	parts := make([]int, m.waiting.Len())
-	for i := range parts {
-		parts[i] = m.waiting.At(i).parts
+	if collections, points := m.Waiting(); collections > 1 {
+		require.LessOrEqual(t, points, m.maxPoints)
 	}
-	return parts
 }
 
-// drain takes and settles all that waits, and returns the sum of the values of
-// the first series, which is the number of parts if each had the value 1.
+// drain takes and settles all that waits, and returns the sum of the values.
 func drain(t *testing.T, m *Memory) (total int64) {
 	t.Helper()
+	for _, sum := range drainEach(t, m) {
+		total += sum
+	}
+	return total
+}
+
+// drainEach takes and settles all that waits, and returns for each entry the sum of
+// its values: the number of collections that it is made of, if each had one point
+// with the value 1.
+func drainEach(t *testing.T, m *Memory) (sums []int64) {
+	t.Helper()
+	m.settleDown()
 	for {
 		e, err := m.Take(t.Context(), Limit{})
 		if err != nil {
-			return total
+			return sums
 		}
+		var sum int64
 		for _, sm := range e.Collection().ScopeMetrics {
 			for _, metric := range sm.Metrics {
 				for _, p := range metric.Data.(metricdata.Sum[int64]).DataPoints {
-					total += p.Value
+					sum += p.Value
 				}
 			}
 		}
+		sums = append(sums, sum)
 		require.NoError(t, e.Settle(Outcome{Exported: e.Points()}))
 	}
 }
 
-// However long the queue is full, no entry but the newest spans more than twice
-// the time of another, nothing is lost, and no Put does much.
-func TestCoalesceKeepsResolutionEvenForEver(t *testing.T) {
-	for _, entries := range []int{2, 3, 8, 50} {
-		const points = 3
-		m, dropped := newCoalescing(t, points*entries)
-		const puts = 3_000
-		for range puts {
-			before := m.Stats()
-			put(t, m, metrictest.Numbers(points, 1))
-			after := m.Stats()
-			require.LessOrEqual(t, after.Coalesced-before.Coalesced, uint64(2*points), "two pairs at most")
-			require.LessOrEqual(t, after.Queued, points*entries)
-			parts := m.waitingParts()
-			even := parts[:len(parts)-1]
-			if len(even) > 0 {
-				require.LessOrEqual(t, slices.Max(even), 2*slices.Min(even), "%d entries: %v", entries, parts)
-				require.LessOrEqual(t, parts[len(parts)-1], 2*slices.Max(even), "%v", parts)
-			}
-		}
-		assert.GreaterOrEqual(t, m.waiting.Len(), max(1, entries/2), "the room is used")
-		assert.Equal(t, int64(puts*points), drain(t, m))
-		assert.Zero(t, *dropped)
+func named(rm *metricdata.ResourceMetrics, name string) *metricdata.ResourceMetrics {
+	rm.ScopeMetrics[0].Metrics[0].Name = name
+	return rm
+}
+
+// requireEven requires that two neighbours are together made of at least half as
+// many collections as any other entry, but for the few newest, which are finer.
+func requireEven(t *testing.T, parts []int64, largest int64) {
+	t.Helper()
+	newest := 2 + bits.Len64(uint64(largest))
+	for i := range len(parts) - newest {
+		require.GreaterOrEqual(t, 2*(parts[i]+parts[i+1]), largest, "%v", parts)
 	}
 }
 
-// After a partial delivery new collections are kept apart while there is room,
-// and then the passes make all even again.
+// However long the queue is full, it stays even, nothing is lost, and the room is
+// used.
+func TestCoalesceKeepsResolutionEven(t *testing.T) {
+	for _, entries := range []int{2, 3, 8, 50} {
+		for puts := 1; puts < 3_000; puts += 1 + puts/7 {
+			m, dropped := newCoalescing(t, entries)
+			for range puts {
+				put(t, m, metrictest.Numbers(1, 1))
+			}
+			parts := drainEach(t, m)
+			requireEven(t, parts, slices.Max(parts))
+			require.GreaterOrEqual(t, len(parts), min(puts, max(1, entries/2)), "%v", parts)
+			total := int64(0)
+			for _, n := range parts {
+				total += n
+			}
+			require.Equal(t, int64(puts), total)
+			require.Zero(t, *dropped)
+		}
+	}
+}
+
+// What is said of one resource holds for all together.
+func TestCoalesceKeepsResolutionEvenAcrossResourcesAndSizes(t *testing.T) {
+	const puts, bound = 2_000, 400
+	m, dropped := newCoalescing(t, bound)
+	large, small := withResource(metrictest.Numbers(10, 1), "large"), withResource(metrictest.Numbers(1, 1), "small")
+	for i := range puts {
+		put(t, m, large)
+		if i%4 != 0 {
+			put(t, m, small)
+		}
+	}
+	parts := map[int][]int64{}
+	m.settleDown()
+	for m.Stats().Queued > 0 {
+		e := take(t, m)
+		parts[e.Points()] = append(parts[e.Points()], metrictest.Value(e.Collection()))
+		settle(t, e)
+	}
+	assert.Zero(t, *dropped)
+	largest := slices.Max(slices.Concat(parts[1], parts[10]))
+	requireEven(t, parts[1], largest)
+	requireEven(t, parts[10], largest)
+}
+
+// After a partial delivery new collections stay apart while there is room, and
+// then all become even again.
 func TestCoalesceBecomesEvenAgainAfterAPartialDelivery(t *testing.T) {
-	const points, entries = 2, 32
-	m, _ := newCoalescing(t, points*entries)
+	const entries = 32
+	m, _ := newCoalescing(t, entries)
+	fill := func() *Memory {
+		for range 1000 {
+			put(t, m, metrictest.Numbers(1, 1))
+		}
+		for range entries / 2 {
+			settle(t, take(t, m))
+		}
+		for range 10 {
+			put(t, m, metrictest.Numbers(1, 1))
+		}
+		return m
+	}
+	parts := drainEach(t, fill())
+	assert.Equal(t, slices.Repeat([]int64{1}, 10), parts[len(parts)-10:], "what is new is fine while there is room")
+	fill()
 	for range 1000 {
-		put(t, m, metrictest.Numbers(points, 1))
+		put(t, m, metrictest.Numbers(1, 1))
 	}
-	for range entries / 2 {
-		e, err := m.Take(t.Context(), Limit{})
-		require.NoError(t, err)
-		require.NoError(t, e.Settle(Outcome{Exported: points}))
-	}
-	for range 10 {
-		put(t, m, metrictest.Numbers(points, 1))
-	}
-	parts := m.waitingParts()
-	assert.Equal(t, slices.Repeat([]int{1}, 10), parts[len(parts)-10:], "what is new is fine while there is room")
-	for range 1000 {
-		put(t, m, metrictest.Numbers(points, 1))
-	}
-	parts = m.waitingParts()
-	assert.LessOrEqual(t, slices.Max(parts[:len(parts)-1]), 2*slices.Min(parts[:len(parts)-1]), "%v", parts)
+	parts = drainEach(t, m)
+	requireEven(t, parts, slices.Max(parts))
 }
 
 func TestCoalesceLeavesAloneWhatIsInFlight(t *testing.T) {
@@ -211,17 +256,6 @@ func TestCollectionsLargerThanTheBoundLoseNoTotals(t *testing.T) {
 	assert.Equal(t, int64(25_000), drain(t, m))
 }
 
-// What waits alone may exceed the bound, but does not grow for ever.
-func TestCollectionsLargerThanTheBoundStayBounded(t *testing.T) {
-	m, _ := newCoalescing(t, 10)
-	for i := range 1000 {
-		rm := metrictest.Numbers(25, 1)
-		rm.ScopeMetrics[0].Metrics[0].Name = fmt.Sprint(i)
-		put(t, m, rm)
-		require.LessOrEqual(t, m.Stats().Queued, maxGrowth*25)
-	}
-}
-
 func TestCoalesceKeepsTotalsAtRandom(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		bound := rapid.IntRange(1, 40).Draw(rt, "bound")
@@ -242,8 +276,8 @@ func TestCoalesceKeepsTotalsAtRandom(t *testing.T) {
 			require.NoError(rt, m.Put(t.Context(), metrictest.Numbers(size, value)))
 			s := m.Stats()
 			require.Equal(rt, s.Accepted, s.Exported+s.Dropped+s.Coalesced+uint64(s.Queued))
-			if m.waiting.Len() > 1 {
-				require.LessOrEqual(rt, s.Queued, bound)
+			if collections, points := m.Waiting(); collections > 1 {
+				require.LessOrEqual(rt, points, bound)
 			}
 		}
 		out += drain(t, m)
@@ -254,24 +288,8 @@ func TestCoalesceKeepsTotalsAtRandom(t *testing.T) {
 	})
 }
 
-// Whatever waits may have become coarse before target was reset. However much
-// coarser it is, the first Put that needs room finds a pair.
-func TestACoarseBacklogHasRoomForWhatCannotBeJoinedToIt(t *testing.T) {
-	const waiting = 20_000
-	m, dropped := newCoalescing(t, waiting)
-	for i := range waiting {
-		put(t, m, metrictest.Numbers(1, 1))
-		m.waiting.At(i).parts = 1 << 14
-	}
-	other := metrictest.Numbers(1, 1)
-	other.Resource = resource.NewSchemaless(attribute.String("service.name", "another"))
-	put(t, m, other)
-	require.Zero(t, *dropped)
-	require.Equal(t, int64(waiting+1), drain(t, m))
-}
-
 func TestCollectionsAreNotJoinedAcrossOneInFlight(t *testing.T) {
-	m, err := NewMemory(2, Coalesce)
+	m, err := NewMemory(Bound{Points: 2}, Coalesce)
 	require.NoError(t, err)
 	put := func(value int64) { require.NoError(t, m.Put(t.Context(), metrictest.Numbers(1, value))) }
 	put(1)
@@ -291,7 +309,7 @@ func TestCollectionsAreNotJoinedAcrossOneInFlight(t *testing.T) {
 }
 
 func TestACollectionDoesNotJoinAnOlderOneThanWhatIsInFlight(t *testing.T) {
-	m, err := NewMemory(1, Coalesce)
+	m, err := NewMemory(Bound{Points: 1}, Coalesce)
 	require.NoError(t, err)
 	put := func(value int64) { require.NoError(t, m.Put(t.Context(), metrictest.Numbers(1, value))) }
 	put(1)
@@ -310,15 +328,63 @@ func TestACollectionDoesNotJoinAnOlderOneThanWhatIsInFlight(t *testing.T) {
 	assert.Equal(t, []int64{20, 300}, values, "the order holds, if not everything")
 }
 
-func TestACollectionThatIsNotJoinedLeavesNoTrace(t *testing.T) {
-	m, err := NewMemory(4, Coalesce)
-	require.NoError(t, err)
-	for value := range int64(2) {
-		require.NoError(t, m.Put(t.Context(), metrictest.Numbers(2, value)))
+// With delta temporality a collection has only the series that were touched, so
+// sizes vary. As long as all series there are fit into the queue, nothing is
+// lost.
+func TestCoalesceLosesNothingWhereAllSeriesFit(t *testing.T) {
+	for _, c := range []struct{ large, small, between, bound int }{
+		{3000, 1, 5, 30_000}, {3000, 1, 1, 30_000}, {100, 1, 3, 10_000}, {10, 1, 3, 333}, {40, 1, 1, 100},
+	} {
+		m, dropped := newCoalescing(t, c.bound)
+		var want int64
+		for range 200 {
+			put(t, m, metrictest.Numbers(c.large, 1))
+			want += int64(c.large)
+			for range c.between {
+				put(t, m, metrictest.Numbers(c.small, 1))
+				want += int64(c.small)
+			}
+		}
+		assert.Zero(t, *dropped, "%+v", c)
+		assert.Equal(t, want, drain(t, m), "%+v", c)
 	}
-	m.lock()
-	defer m.unlock()
-	before := *m.newest()
-	assert.False(t, m.joinNewest(metrictest.Numbers(5, 3), 5), "there is no room for the result")
-	assert.Equal(t, before, *m.newest())
+}
+
+func TestCoalesceLosesNothingAtRandomSizes(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		series := rapid.IntRange(1, 30).Draw(rt, "series")
+		m, dropped := newCoalescing(t, series+rapid.IntRange(0, 100).Draw(rt, "room"))
+		var want int64
+		for _, size := range rapid.SliceOfN(rapid.IntRange(1, series), 1, 100).Draw(rt, "sizes") {
+			put(t, m, metrictest.Numbers(size, 1))
+			want += int64(size)
+			require.LessOrEqual(rt, m.Stats().Queued, m.maxPoints)
+		}
+		require.Zero(rt, *dropped)
+		require.Equal(rt, want, drain(t, m))
+	})
+}
+
+// A collection that adds no point to what waits needs no room.
+func TestSmallCollectionBehindOneLargerThanTheBound(t *testing.T) {
+	m, dropped := newCoalescing(t, 10)
+	var want int64
+	for i := range 400 {
+		size := 1 + (i*7)%25
+		put(t, m, metrictest.Numbers(size, 1))
+		want += int64(size)
+	}
+	assert.Zero(t, *dropped)
+	assert.Equal(t, want, drain(t, m))
+}
+
+// Pairs that have nothing in common do not keep others from being joined.
+func TestCoalesceFindsThePairsThatSaveSomething(t *testing.T) {
+	m, dropped := newCoalescing(t, 100)
+	for _, name := range []string{"x", "y", "z", "z", "z"} {
+		put(t, m, named(metrictest.Numbers(20, 1), name))
+	}
+	put(t, m, named(metrictest.Numbers(1, 1), "w"))
+	assert.Zero(t, *dropped)
+	assert.Equal(t, int64(101), drain(t, m))
 }

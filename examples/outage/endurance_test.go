@@ -79,11 +79,10 @@ func assertCoarser(t *testing.T, got summary) {
 func TestALongOutageForPeople(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	require.Zero(t, run(t.Context(), []string{"-long", "-scale", "0.0625"}, &stdout, &stderr), stderr.String())
-	for _, want := range []string{
-		"1 collection = 2 intervals = 2m", "1h30m of outage, OTLP over http", "points coalesced",
-	} {
+	for _, want := range []string{"1h30m of outage, OTLP over http", "points coalesced"} {
 		assert.Contains(t, stdout.String(), want)
 	}
+	assert.Regexp(t, `(?m)^1h30m .*1 collection = [23](\.\d)? intervals`, stdout.String())
 }
 
 func TestAnInterruptEndsALongOutage(t *testing.T) {

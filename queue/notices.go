@@ -83,21 +83,26 @@ func (n *Notices) Started() bool { return n.observer != nil }
 // until a call tells it.
 func (n *Notices) Dropped(d Drop) {
 	if last := len(n.list) - 1; last >= 0 && d.Reason == ReasonOverflow && n.list[last].isOverflow() {
-		n.list[last].drop.Points += d.Points
+		n.list[last].add(d)
 		return
 	}
 	if !n.Started() && len(n.list) >= maxNotices {
 		for _, earlier := range n.list {
 			if earlier.err == nil && earlier.drop.Reason == d.Reason {
-				earlier.drop.Points += d.Points
-				if d.Position != 0 && (earlier.drop.Position == 0 || d.Position < earlier.drop.Position) {
-					earlier.drop.Position = d.Position
-				}
+				earlier.add(d)
 				return
 			}
 		}
 	}
 	n.list = append(n.list, &notice{drop: d})
+}
+
+// add adds a drop of the same reason.
+func (n *notice) add(d Drop) {
+	n.drop.Points += d.Points
+	if d.Position != 0 && (n.drop.Position == 0 || d.Position < n.drop.Position) {
+		n.drop.Position = d.Position
+	}
 }
 
 // isOverflow reports whether more drops by overflow may be added.

@@ -22,7 +22,7 @@ type roomMaker struct {
 	done     chan struct{}   // closed when the goroutine ends
 	reserved int             // bytes for the result of the step under way
 	reads    *blockedPut     // the call whose collection that step may read, or nil
-	retired  []*batch.Buffer // what that step may read, and nobody else
+	retired  []*batch.Buffer // what has been released since that step began, which may still read it
 	stop     atomic.Bool     // the queue is closed
 }
 

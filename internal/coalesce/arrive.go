@@ -79,8 +79,6 @@ func (a *arrival) Commit() Effect {
 	before := b.points
 	b.enter(p)
 	b.link(p, r)
-	r.points += p.points
-	r.lane.points += p.points
 	r.version++
 	r.parts++
 	r.lane.table.add(a.in.ids, r.number)

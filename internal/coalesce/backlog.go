@@ -63,8 +63,7 @@ const ClaimPerPoint = 2 * slotBytes
 func (b *Backlog) Push(p *Piece) {
 	b.enter(p)
 	l := b.laneOf(p.Data())
-	l.points += p.points
-	r := &round{lane: l, position: p.Position, parts: 1, points: p.points, place: -1}
+	r := &round{lane: l, position: p.Position, parts: 1, place: -1}
 	b.link(p, r)
 	newest := l.rounds.Newest()
 	l.rounds.Push(&r.inLane, r)
@@ -76,12 +75,21 @@ func (b *Backlog) Push(p *Piece) {
 
 // link makes the newest piece part of a round.
 func (b *Backlog) link(p *Piece, r *round) {
-	p.round = r
-	r.pieces.Push(&p.inRound, p)
+	r.add(p)
 	b.order.Push(&p.inOrder, p)
 	b.ages.Push(&p.inAges, p)
-	if p.Buffer.Exemplars() > 0 {
-		b.exemplars.Push(&p.inExemplars, p)
+	b.listExemplars(p)
+}
+
+// listExemplars puts a piece on the list of those that have exemplars, or takes it
+// off, as is right.
+func (b *Backlog) listExemplars(p *Piece) {
+	switch has := p.Buffer.Exemplars() > 0; {
+	case has == p.inExemplars.In():
+	case has:
+		b.exemplars.InsertSorted(&p.inExemplars, p, p.isYounger)
+	default:
+		p.inExemplars.Remove()
 	}
 }
 

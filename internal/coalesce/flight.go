@@ -58,20 +58,16 @@ func (b *Backlog) Return(taken *Piece) {
 	b.order.InsertBefore(&taken.inOrder, &p.inOrder, p)
 	b.End(taken)
 	b.enter(p)
-	b.ages.InsertSorted(&p.inAges, p, func(q *Piece) bool { return q.Changed < p.Changed })
-	if p.Buffer.Exemplars() > 0 {
-		b.exemplars.InsertSorted(&p.inExemplars, p, func(q *Piece) bool { return q.Changed < p.Changed })
-	}
+	b.ages.InsertSorted(&p.inAges, p, p.isYounger)
+	b.listExemplars(p)
 	if apart {
 		b.apart++
 		return
 	}
 	l := b.laneOf(p.Data())
-	l.points += p.points
 	l.stale = true
-	r := &round{lane: l, position: p.Position, parts: max(1, p.parts), points: p.points, place: -1}
-	p.round = r
-	r.pieces.Push(&p.inRound, p)
+	r := &round{lane: l, position: p.Position, parts: max(1, p.parts), place: -1}
+	r.add(p)
 	next := l.rounds.Oldest()
 	if next == nil {
 		l.rounds.Push(&r.inLane, r)

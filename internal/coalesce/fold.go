@@ -138,11 +138,5 @@ func (b *Backlog) put(p *part) {
 		r.lane.points += piece.points - before
 		r.version++
 	}
-	if has := piece.Buffer.Exemplars() > 0; has != piece.inExemplars.In() {
-		if has {
-			b.exemplars.InsertSorted(&piece.inExemplars, piece, func(q *Piece) bool { return q.Changed < piece.Changed })
-		} else {
-			piece.inExemplars.Remove()
-		}
-	}
+	b.listExemplars(piece)
 }

@@ -35,6 +35,9 @@ func (p *Piece) Data() *metricdata.ResourceMetrics { return p.Buffer.Collection(
 // Points returns the number of data points.
 func (p *Piece) Points() int { return p.points }
 
+// isYounger reports whether a later Put changed p than q.
+func (p *Piece) isYounger(q *Piece) bool { return q.Changed < p.Changed }
+
 // A round is what a resource reported once, as far as that is known.
 type round struct {
 	lane     *lane
@@ -47,6 +50,14 @@ type round struct {
 	place    int              // in pairs, with the round before it; -1 if it is not there
 
 	inLane, inUnseparated, inParked ring.Node[round]
+}
+
+// add makes p the newest piece of r.
+func (r *round) add(p *Piece) {
+	p.round = r
+	r.pieces.Push(&p.inRound, p)
+	r.points += p.points
+	r.lane.points += p.points
 }
 
 // before returns the round before r in its lane, or nil.
@@ -75,9 +86,9 @@ type lane struct {
 	weighed int    // bytes of the table, as the backlog counts them
 }
 
-// worthwhile is how many of the points of a lane must be of a series that has
-// others there, to join them: one in so many. To save fewer would cost more than
-// they are worth; then the points that a Put changed longest ago go, unless
+// worthwhile says when rounds of a lane are joined: at least one of worthwhile
+// points of the lane could become part of another one. To save fewer would cost more
+// than they are worth. Then the points that a Put changed longest ago go, unless
 // their own series has others.
 const worthwhile = 16
 

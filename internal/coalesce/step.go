@@ -66,7 +66,8 @@ type Incoming struct {
 	Points int
 	Sets   int // see [Piece]
 
-	// Fits reports whether the backlog may have so many points and bytes more.
+	// Fits reports whether the given numbers of points and bytes may wait besides
+	// what is in the backlog.
 	Fits func(points, bytes int) bool
 	// Left says that it does not wait for room any more. The queue sets it, under its
 	// lock.

@@ -81,7 +81,7 @@ func NewMemory(bound Bound, overflow Overflow) (*Memory, error) {
 		overflow:  overflow,
 		ready:     make(chan struct{}, 1),
 	}
-	m.waiting.Free = m.release
+	m.waiting.Free, m.waiting.Room = m.release, m.freeBytes
 	return m, nil
 }
 

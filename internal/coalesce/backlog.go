@@ -35,12 +35,15 @@ type Backlog struct {
 	points      int
 	bytes       int // of the pieces
 	tables      int // bytes of the tables of all lanes
+	claims      int // bytes that they may come to take: the sum of the claims of all lanes
 	inFlight    int // how many pieces
 	apart       int // how many pieces are not joined, see Return
 	departed    []*Departure
 
 	// Free is called with each buffer that is not used any more.
 	Free func(*batch.Buffer)
+	// Room returns how many bytes more may wait.
+	Room func() int
 }
 
 // Len returns the number of pieces.
@@ -54,7 +57,7 @@ func (b *Backlog) Bytes() int { return b.bytes + b.tables }
 
 // Claim returns how many bytes of memory the backlog may come to keep alive while
 // nothing is added to it: with the tables that it makes under pressure.
-func (b *Backlog) Claim() int { return b.bytes + max(b.tables, ClaimPerPoint*b.points) }
+func (b *Backlog) Claim() int { return b.bytes + b.claims }
 
 // ClaimPerPoint is how many bytes the table of its lane takes for a point, at most.
 const ClaimPerPoint = 2 * slotBytes
@@ -75,7 +78,7 @@ func (b *Backlog) Push(p *Piece) {
 
 // link makes the newest piece part of a round.
 func (b *Backlog) link(p *Piece, r *round) {
-	r.add(p)
+	b.addTo(r, p)
 	b.order.Push(&p.inOrder, p)
 	b.ages.Push(&p.inAges, p)
 	b.listExemplars(p)
@@ -160,8 +163,7 @@ func (b *Backlog) leave(p *Piece) {
 		return
 	}
 	p.inRound.Remove()
-	r.points -= p.points
-	r.lane.points -= p.points
+	b.count(r, -p.points)
 	r.version++
 	if r.pieces.Len() == 0 {
 		b.removeRound(r)
@@ -180,8 +182,23 @@ func (b *Backlog) removeRound(r *round) {
 	}
 	if l.rounds.Len() == 0 {
 		b.tables -= l.weighed
+		b.claims -= l.claim
 		delete(b.lanes, l.key)
 	}
+}
+
+// addTo makes p the newest piece of r.
+func (b *Backlog) addTo(r *round, p *Piece) {
+	p.round = r
+	r.pieces.Push(&p.inRound, p)
+	b.count(r, p.points)
+}
+
+// count counts points that a round has more than before, or fewer.
+func (b *Backlog) count(r *round, points int) {
+	r.points += points
+	r.lane.points += points
+	b.claim(r.lane)
 }
 
 // weigh counts the table of a lane.
@@ -189,5 +206,14 @@ func (b *Backlog) weigh(l *lane) {
 	if b.lanes[l.key] == l {
 		b.tables += l.table.bytes() - l.weighed
 		l.weighed = l.table.bytes()
+		b.claim(l)
 	}
+}
+
+// claim counts what the table of a lane may come to take: as much as its points
+// need, or what it has, where points have left.
+func (b *Backlog) claim(l *lane) {
+	claim := max(l.weighed, ClaimPerPoint*l.points)
+	b.claims += claim - l.claim
+	l.claim = claim
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
 
 func TestPiecesOfOneCollectionBecomeOneRound(t *testing.T) {
@@ -541,4 +542,51 @@ func TestPairsAreJoinedEvenly(t *testing.T) {
 		assert.Equal(t, slices.Max(parts), slices.Max(parts[:len(parts)/2+1]), "what is older is coarser: %v", parts)
 	}
 	assert.Zero(t, w.effects.Dropped)
+}
+
+// A table that has become too large for its lane leaves no room for that of another
+// lane.
+func TestTheTablesTakeNoMoreThanWasClaimed(t *testing.T) {
+	w := newWorld(t, 1000)
+	w.puts("a", span(0, 50)...)
+	w.puts("a", 50, 51)
+	w.work()
+	w.end(w.take())
+	w.puts("b", span(0, 10)...)
+	claim := w.Claim()
+	w.work()
+	assert.LessOrEqual(t, w.Bytes(), claim)
+}
+
+// far returns a collection with an exponential histogram whose only value is in the
+// given bucket, and a series that comes once.
+func far(w *world, bucket int32) *metricdata.ResourceMetrics {
+	rm := w.report("a", int(bucket))
+	metrics := &rm.ScopeMetrics[0].Metrics
+	*metrics = append(*metrics, metricdata.Metrics{Name: "far", Data: metricdata.ExponentialHistogram[float64]{
+		Temporality: metricdata.DeltaTemporality,
+		DataPoints: []metricdata.ExponentialHistogramDataPoint[float64]{{
+			StartTime: minute(uint64(bucket)), Time: minute(uint64(bucket) + 1), Count: 1,
+			PositiveBucket: metricdata.ExponentialBucket{Offset: bucket, Counts: []uint64{1}},
+		}},
+	}})
+	return rm
+}
+
+func TestRoundsAreNotJoinedIntoWhatHasNoRoom(t *testing.T) {
+	w := newWorld(t, 1000)
+	w.large = true // the harness knows sums only
+	room := 0
+	w.Room = func() int { return room }
+	for i := range int32(3) {
+		w.put(far(w, 150*i))
+	}
+	w.work()
+	assert.Equal(t, 6, w.Points(), "two buckets that are far apart become 151")
+	requireTables(w)
+	requirePairs(w)
+	room = 10_000
+	w.put(far(w, 450))
+	w.work()
+	assert.Less(t, w.Points(), 8, "they are tried again")
 }

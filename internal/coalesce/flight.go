@@ -67,7 +67,7 @@ func (b *Backlog) Return(taken *Piece) {
 	l := b.laneOf(p.Data())
 	l.stale = true
 	r := &round{lane: l, position: p.Position, parts: max(1, p.parts), place: -1}
-	r.add(p)
+	b.addTo(r, p)
 	next := l.rounds.Oldest()
 	if next == nil {
 		l.rounds.Push(&r.inLane, r)

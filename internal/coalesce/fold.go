@@ -25,12 +25,13 @@ func (p *part) set(result *batch.Buffer, buffers Buffers) {
 	p.result, p.data = result, result.Collection()
 }
 
-// compact replaces a result that has much more memory than it needs.
+// compact replaces a result that has more memory than it needs: it counts against the
+// bound.
 func (p *part) compact(buffers Buffers) {
 	if p.result == nil || p.points() == 0 {
 		return
 	}
-	if need := batch.Bytes(p.data); p.result.Bytes() > need+need/16 {
+	if need := batch.Bytes(p.data); p.result.Bytes() > need {
 		exact := new(batch.Buffer)
 		batch.Copy(exact, p.data)
 		p.set(exact, buffers)
@@ -134,8 +135,7 @@ func (b *Backlog) put(p *part) {
 	piece.Buffer = p.result
 	b.enter(piece)
 	if r := piece.round; r != nil {
-		r.points += piece.points - before
-		r.lane.points += piece.points - before
+		b.count(r, piece.points-before)
 		r.version++
 	}
 	b.listExemplars(piece)

@@ -52,7 +52,7 @@ type world struct {
 func newWorld(t require.TestingT, bound int) *world {
 	w := &world{TestingT: t, bound: bound}
 	w.pool = &pool{TestingT: t, free: map[*batch.Buffer]bool{}, lent: map[*batch.Buffer]bool{}}
-	w.Free = w.pool.retire
+	w.Free, w.Room = w.pool.retire, func() int { return math.MaxInt }
 	return w
 }
 

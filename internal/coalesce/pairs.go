@@ -55,10 +55,15 @@ func (b *Backlog) firstPair() *round {
 		if r.lane.stale || r.lane.isWorthwhile() {
 			return r
 		}
-		heap.Pop(&b.pairs)
-		r.lane.parked.Push(&r.inParked, r)
+		b.park(r)
 	}
 	return nil
+}
+
+// park takes the pair of r and the round before it out of pairs, until unpark.
+func (b *Backlog) park(r *round) {
+	b.unpair(r)
+	r.lane.parked.Push(&r.inParked, r)
 }
 
 // unpark makes the parked pairs of a lane eligible if that is worthwhile now.

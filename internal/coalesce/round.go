@@ -52,14 +52,6 @@ type round struct {
 	inLane, inUnseparated, inParked ring.Node[round]
 }
 
-// add makes p the newest piece of r.
-func (r *round) add(p *Piece) {
-	p.round = r
-	r.pieces.Push(&p.inRound, p)
-	r.points += p.points
-	r.lane.points += p.points
-}
-
 // before returns the round before r in its lane, or nil.
 func (r *round) before() *round { return r.inLane.Prev() }
 
@@ -84,6 +76,7 @@ type lane struct {
 	numbers uint32 // of its rounds, so far
 	surveys int    // how often the table has been made anew
 	weighed int    // bytes of the table, as the backlog counts them
+	claim   int    // see Backlog.Claim
 }
 
 // worthwhile says when rounds of a lane are joined: at least one of worthwhile

@@ -99,7 +99,7 @@ func (b *Backlog) Step(in *Incoming) Step {
 		if r.lane.stale {
 			return b.survey(r.lane)
 		}
-		return b.join(r)
+		return b.join(r, false)
 	}
 	if in == nil {
 		return nil
@@ -123,7 +123,7 @@ func (b *Backlog) Step(in *Incoming) Step {
 	r := oldest.round
 	if r != nil && in.needed && r.isComplete() {
 		in.examined = nil
-		return b.join(r.after())
+		return b.join(r.after(), true)
 	}
 	if own != nil {
 		newest := own.rounds.Newest()
@@ -136,7 +136,7 @@ func (b *Backlog) Step(in *Incoming) Step {
 			return b.arrive(newest, in, forced)
 		case newest.before() != nil: // older rounds may have what it shares
 			in.examined = nil
-			return b.join(newest)
+			return b.join(newest, true)
 		}
 	}
 	return b.drop(oldest, in)

@@ -59,6 +59,17 @@ func (t *seriesTable) remove(ids []uint64) {
 	}
 }
 
+// restore takes back a removal.
+func (t *seriesTable) restore(ids []uint64) {
+	for _, id := range ids {
+		if s := t.slot(id); s.id != 0 {
+			if s.rounds++; s.rounds > 1 {
+				t.duplicates++
+			}
+		}
+	}
+}
+
 // move says that a round has some series last.
 func (t *seriesTable) move(ids []uint64, round uint32) {
 	for _, id := range ids {

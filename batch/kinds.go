@@ -28,6 +28,10 @@ type kind interface {
 	// dropExemplars removes the exemplars of all points in data, in place.
 	dropExemplars(data metricdata.Aggregation)
 
+	// retain returns data with the points for which keep returns true, in place, and
+	// whether there are any.
+	retain(data metricdata.Aggregation, keep func() bool) (metricdata.Aggregation, bool)
+
 	// sets returns the attribute sets of the points in data.
 	sets(data metricdata.Aggregation) sets
 

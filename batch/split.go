@@ -41,6 +41,17 @@ func Split(rm *metricdata.ResourceMetrics, maxPoints int) iter.Seq[Part] {
 	}
 }
 
+// Whole returns the part of rm that is all of it.
+func Whole(rm *metricdata.ResourceMetrics) Part { return Part{src: rm, points: Points(rm)} }
+
+// Cut returns the first n data points of the part, and the rest. Where the part
+// has no more than n, the rest is empty.
+func (p Part) Cut(n int) (head, tail Part) {
+	n = max(0, min(n, p.points))
+	head = Part{src: p.src, start: p.start, points: n}
+	return head, Part{src: p.src, start: head.end(), points: p.points - n}
+}
+
 // Points returns the number of data points in the part.
 func (p Part) Points() int { return p.points }
 
@@ -77,8 +88,8 @@ func (p Part) Copy(dst *Buffer) *metricdata.ResourceMetrics {
 // CopyFrom fills dst with a deep copy of rm without its first n data points, and
 // returns it, as [Part.Copy] does.
 func CopyFrom(dst *Buffer, rm *metricdata.ResourceMetrics, n int) *metricdata.ResourceMetrics {
-	before := Part{src: rm, points: n}
-	return Part{src: rm, start: before.end(), points: Points(rm) - n}.Copy(dst)
+	_, rest := Whole(rm).Cut(n)
+	return rest.Copy(dst)
 }
 
 // size returns the number of scopes and metrics that have points in the part.

@@ -40,6 +40,8 @@ type encoder struct {
 	rm    *metricdata.ResourceMetrics
 	place place
 	err   *AppendError // the first one
+
+	invalid func(place) // if set, it hears of invalid strings, and there is no error; see InvalidUTF8
 }
 
 // A place is where in the collection an encoder is; -1 is outside.
@@ -53,7 +55,7 @@ var nowhere = place{-1, -1, -1, ""}
 // fail keeps the error, unless there is one, for what is called leaf in the
 // current place.
 func (e *encoder) fail(err error, leaf string) {
-	if e.err != nil {
+	if e.isInvalid(err) || e.err != nil {
 		return
 	}
 	var path []string

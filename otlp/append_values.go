@@ -63,6 +63,7 @@ func (e *encoder) anyString(s string) {
 		e.alwaysString(anyString, s)
 		return
 	}
+	_ = e.isInvalid(ErrUTF8)
 	e.alwaysString(anyBytes, s)
 }
 

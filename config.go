@@ -35,6 +35,7 @@ type config struct {
 	maxAge             time.Duration
 	minInterval        time.Duration
 	replicas           []metric.Exporter
+	deadLetter         metric.Exporter // nil for none
 	queue              queue.Queue
 	errorHandler       otel.ErrorHandler
 	onDrop             func(queue.Drop)
@@ -46,6 +47,7 @@ type config struct {
 	drainTimeoutGiven  bool
 	retryGiven         bool
 	queueGiven         bool
+	deadLetterGiven    bool
 	meterProviderGiven bool
 	memoryOption       string // the option that concerns only the queue in memory, if one was used
 }
@@ -72,7 +74,7 @@ func newConfig(inner metric.Exporter, opts []Option) (config, error) {
 		o.apply(&c)
 	}
 	c.retry = c.retry.withDefaults()
-	return c, errors.Join(c.validate(), c.validateReplicas(inner))
+	return c, errors.Join(c.validate(), c.validateReplicas(inner), c.validateDeadLetter(inner))
 }
 
 // isNil reports whether v is nil, or a nil pointer, map or function in an
@@ -162,6 +164,22 @@ func (c *config) validateReplicas(inner metric.Exporter) error {
 	return errors.Join(errs...)
 }
 
+// validateDeadLetter returns what keeps an exporter from being the dead letter.
+func (c *config) validateDeadLetter(inner metric.Exporter) error {
+	if !c.deadLetterGiven {
+		return nil
+	}
+	if err := validateExporter(c.deadLetter); err != nil {
+		return invalid("WithDeadLetter: %v", err)
+	}
+	for _, other := range append([]metric.Exporter{inner}, c.replicas...) {
+		if !isNil(other) && sameExporter(c.deadLetter, other) {
+			return invalid("WithDeadLetter(%T): must be another exporter than those that deliver", c.deadLetter)
+		}
+	}
+	return nil
+}
+
 // sameExporter reports whether a and b are one exporter, as far as that can be
 // told: pointers to what has no size may be equal for different exporters.
 func sameExporter(a, b metric.Exporter) bool {
@@ -228,6 +246,7 @@ func (c *config) settings(inner metric.Exporter) []Setting {
 	optional("WithMaxAge", c.maxAge, c.maxAge > 0)
 	optional("WithMinInterval", c.minInterval, c.minInterval > 0)
 	optional("WithReplicas", len(c.replicas), len(c.replicas) > 0)
+	optional("WithDeadLetter", fmt.Sprintf("%T", c.deadLetter), c.deadLetterGiven)
 	optional("WithMeterProvider", "on", c.meterProviderGiven)
 	return list
 }

@@ -36,7 +36,9 @@ func (w *worker) deliverNext() (err error) {
 	w.inflight.add(entry)
 	w.flushInner() // a flush that does not wait for this entry must not have to
 	w.gather()
-	w.send()
+	if err := w.send(); err != nil {
+		return err
+	}
 	return w.settle()
 }
 
@@ -44,10 +46,11 @@ func (w *worker) deliverNext() (err error) {
 // the batch is full, the linger is over, or a flush waits for what has been
 // taken. An error of the queue comes again with the next Take.
 func (w *worker) gather() {
-	f, most := &w.inflight, w.config.maxExportBatchSize
+	f := &w.inflight
 	if !w.config.merging {
 		return
 	}
+	most, _ := f.batchLimit()
 	first := f.entries[0]
 	limit := queue.Limit{Resource: cmp.Or(first.Collection().Resource, resource.Empty())}
 	over := time.Now().Add(w.config.linger)
@@ -91,14 +94,24 @@ func (w *worker) takeMore(limit queue.Limit, until time.Time, changed <-chan str
 // nothing lingers.
 const takeTimeout = 100 * time.Millisecond
 
-// send has what is in flight sent, by as many senders as it has batches for.
-func (w *worker) send() {
+// send has what is in flight sent, by as many senders as it has batches for. After
+// a trial it settles what has ended, because a trial may put more in flight.
+func (w *worker) send() error {
 	f := &w.inflight
 	for _, entry := range f.entries {
 		w.reportUnknown(entry.Collection())
 	}
-	f.divide(w.config.maxExportBatchSize)
+	f.divide()
 	for n := f.parallel(); n > 0 && w.ctx.Err() == nil; n = f.parallel() {
+		if f.isOnTrial() {
+			w.putToTheTest()
+			if n := f.endedFirst(); n > 0 {
+				if err := w.settleFirst(n); err != nil {
+					return err
+				}
+			}
+			continue
+		}
 		senders := w.choose(n)
 		f.begin(len(senders))
 		_ = each(senders, func(s *sender) error {
@@ -107,6 +120,7 @@ func (w *worker) send() {
 			return nil
 		})
 	}
+	return nil
 }
 
 // choose returns the senders for a number of batches: those that have failed
@@ -127,9 +141,8 @@ func (w *worker) choose(batches int) []*sender {
 	return senders[:min(batches, len(senders))]
 }
 
-// settle ends the entries in flight, then reports what was dropped, so that the
-// hook finds it counted. If delivery was stopped, a durable queue gets the entries
-// back, and any other drops what has not been exported.
+// settle ends the entries in flight. If delivery was stopped, a durable queue gets
+// the entries back, and any other drops what has not been exported.
 func (w *worker) settle() error {
 	f := &w.inflight
 	if left := f.left(); left > 0 {
@@ -141,8 +154,18 @@ func (w *worker) settle() error {
 		}
 		f.drop(Drop{Points: left, Reason: ReasonShutdown, Err: context.Cause(w.ctx), Position: f.entries[0].Position()})
 	}
-	w.observe(f)
-	for entry, outcome := range f.outcomes {
+	return w.settleFirst(len(f.entries))
+}
+
+// settleFirst ends the first n entries in flight, then reports what was dropped of
+// them, so that the hook finds it counted.
+func (w *worker) settleFirst(n int) error {
+	if w.durable {
+		w.deadLetter.await(w.ctx) // a crash from now on must not cost it
+	}
+	e := w.inflight.first(n)
+	w.observe(e)
+	for entry, outcome := range e.outcomes {
 		err := entry.Settle(outcome)
 		if errors.Is(err, contain.ErrPanic) || errors.Is(err, contain.ErrGoexit) {
 			return err // abandon returns it: it may not be settled
@@ -151,8 +174,8 @@ func (w *worker) settle() error {
 			w.reports.reportLimited("settling a collection", err)
 		}
 	}
-	drops := slices.Clone(f.drops)
-	f.reset()
+	drops := slices.Clone(e.drops)
+	w.inflight.forget(e)
 	w.flushes.settled()
 	for _, d := range drops {
 		w.reports.dropped(d)
@@ -162,14 +185,14 @@ func (w *worker) settle() error {
 }
 
 // observe records what came of what is in flight.
-func (w *worker) observe(f *inflight) {
-	w.metrics.Exported(f.exported, errorTypeOf(nil))
-	for entry, outcome := range f.outcomes {
+func (w *worker) observe(e *ended) {
+	w.metrics.Exported(e.exported, errorTypeOf(nil))
+	for entry, outcome := range e.outcomes {
 		if outcome.Exported > 0 {
 			w.metrics.Delivered(ageOf(entry.Accepted()))
 		}
 	}
-	for _, d := range f.drops {
+	for _, d := range e.drops {
 		errorType := semconv.ErrorTypeKey.String(string(d.Reason))
 		if d.Reason == ReasonPermanent || d.Reason == ReasonElapsed {
 			errorType = errorTypeOf(d.Err)

@@ -59,12 +59,19 @@
 //
 // # When delivery fails
 //
-// An error of the inner exporter is transient or permanent, as Classify of
-// [Retry] says, by default [DefaultClassify]. After a transient error the worker
-// sends the batch again, with back-off from 1 s to 30 s and for as long as it
+// What an error of the inner exporter says about the batch, Classify of [Retry]
+// decides, by default [DefaultClassify]. Most errors say nothing about it: the
+// worker sends the batch again, with back-off from 1 s to 30 s and for as long as it
 // takes, and what is behind it waits, since the points of a series must stay in
-// order. [Retry] and [WithMaxAge] can set an end to that. After a permanent error
-// the batch is dropped, and the next one follows.
+// order. [Retry] and [WithMaxAge] can set an end to that. A batch that is too large
+// is halved until it fits. One whose data is bad is dropped, and given to the
+// exporter of [WithDeadLetter]; the next one follows.
+//
+// A batch that fails for 15 minutes is put to the test, because it may be what makes
+// the server fail. Parts of it are sent, and data points of what is behind it,
+// none before an older one of its series. A part that keeps failing directly after
+// other data got through is dropped. If nothing gets through, it is an outage, and
+// all waits on. Suspect of [Retry] changes the time.
 //
 // The handler of [WithErrorHandler] gets a report when an outage begins, some
 // reminders, and one when it is over ([OutageError]); and of drops at most one
@@ -75,13 +82,13 @@
 // sent again. What a server has accepted is not, nor is the part that it rejected
 // ([RejectedError]).
 //
-// An exporter that the package does not know needs a Classify of its own if it
-// has transient errors other than deadlines and network errors:
+// The errors of an exporter that the package does not know are retried. If it means
+// one for good, it returns a [RejectedError], or Classify says so:
 //
 //	asyncmetric.WithRetry(asyncmetric.Retry{
 //		Classify: func(err error) (v asyncmetric.Verdict) {
-//			if errors.Is(err, mybackend.ErrBusy) {
-//				v.Action = asyncmetric.ActionRetry
+//			if errors.Is(err, mybackend.ErrInvalid) {
+//				v.Action = asyncmetric.ActionDrop
 //			}
 //			return v // zero leaves it to DefaultClassify
 //		},

@@ -28,6 +28,7 @@ var (
 	errExportTimeout = errors.New("export timeout")
 	errTooOld        = errors.New("accepted longer ago than WithMaxAge allows")
 	errRetryOff      = errors.New("the last attempt failed, retries are off, and the queue keeps the rest")
+	errSetAside      = errors.New("it failed while other data got through")
 	errDrainOver     = errors.New("the time for Shutdown is over")
 )
 
@@ -73,16 +74,25 @@ func (e *RejectedError) Unwrap() error {
 }
 
 // rejectedBy returns how many data points a backend rejected of a batch that it
-// accepted otherwise.
+// accepted otherwise. Where a part of the batch may still be delivered, as in
+// another request of the same Export, it was not accepted.
 func rejectedBy(err error) (points int, accepted bool) {
 	var rejected *RejectedError
-	if errors.As(err, &rejected) {
-		if rejected == nil {
-			return 0, true
-		}
-		return max(0, rejected.Points), true
+	if accepted = errors.As(err, &rejected); !accepted {
+		points, accepted = outcome.Rejected(err)
+	} else if rejected != nil {
+		points = max(0, rejected.Points)
 	}
-	return outcome.Rejected(err)
+	if accepted && outcome.Classify(err, isRejection).Class >= outcome.TooLarge {
+		return 0, false
+	}
+	return points, accepted
+}
+
+// isRejection recognises a RejectedError, but not what wraps one.
+func isRejection(err error) bool {
+	_, ok := err.(*RejectedError)
+	return ok
 }
 
 // An UndeliveredError is returned by [Exporter.Shutdown], joined with other

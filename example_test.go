@@ -85,13 +85,13 @@ func ExampleWithOverflow() {
 }
 
 func ExampleRetry() {
-	errQuota := errors.New("quota used up")
+	const conflict = 409 // the backend has these points already
 	exporter, err := asyncmetric.New(printer(), asyncmetric.WithRetry(asyncmetric.Retry{
 		MaxElapsedTime: time.Hour,
 		Jitter:         0.2,
 		Classify: func(err error) asyncmetric.Verdict {
-			if errors.Is(err, errQuota) {
-				return asyncmetric.Verdict{Action: asyncmetric.ActionRetry, After: time.Minute}
+			if status, ok := asyncmetric.StatusOf(err); ok && status.HTTP == conflict {
+				return asyncmetric.Verdict{Action: asyncmetric.ActionDrop}
 			}
 			return asyncmetric.Verdict{} // as DefaultClassify says
 		},

@@ -91,9 +91,33 @@ func New(inner metric.Exporter, opts ...Option) (*Exporter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("asyncmetric: WithQueue: %w", err)
 	}
+	if d.deadLetter, err = newDeadLetter(&c, e.name); err != nil {
+		return nil, err
+	}
 	e.worker = startWorker(append([]metric.Exporter{inner}, c.replicas...), e.queue, d, e.tally)
 	e.metrics.Observe(e.state)
 	return e, nil
+}
+
+// deadLetterBytes bounds what waits for a dead letter.
+const deadLetterBytes = 8 << 20
+
+// newDeadLetter returns the dead letter of the exporter name, which has a queue and
+// a worker of its own; nil if c has none.
+func newDeadLetter(c *config, name named) (*deadLetter, error) {
+	if c.deadLetter == nil {
+		return nil, nil
+	}
+	e, err := New(c.deadLetter,
+		WithName(string(name)+"/dead-letter"),
+		WithMaxQueueBytes(deadLetterBytes),
+		WithOverflow(queue.DropOldest), // no point becomes part of another one
+		WithExportTimeout(c.exportTimeout),
+		WithErrorHandler(c.errorHandler))
+	if err != nil {
+		return nil, err
+	}
+	return &deadLetter{exporter: e, age: func() time.Duration { return e.Stats().OldestAge }, timeout: c.exportTimeout}, nil
 }
 
 // newQueue returns the queue to use.

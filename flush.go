@@ -33,7 +33,7 @@ func (e *Exporter) ForceFlush(ctx context.Context) error {
 	defer fs.end(f)
 	err := e.awaitFlush(f)
 	dropped, _ := fs.result(f)
-	return errors.Join(dropped, err)
+	return errors.Join(dropped, err, e.worker.deadLetter.flush(ctx))
 }
 
 // awaitFlush waits until the inner exporters have been flushed for f.

@@ -145,7 +145,10 @@ func TestFlushWithoutDeadlineIsBounded(t *testing.T) {
 
 func TestFlushReturnsTheErrorsOfItsBatchesOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		errs := map[int64]error{1: errors.New("one"), 2: errors.New("two"), 3: errors.New("three"), 5: errors.New("five")}
+		errs := make(map[int64]error)
+		for _, v := range []int64{1, 2, 3, 5} {
+			errs[v] = fmt.Errorf("%d: %w", v, errPermanent)
+		}
 		inner := &metrictest.Exporter{OnExport: func(_ context.Context, rm *metricdata.ResourceMetrics) error {
 			time.Sleep(time.Second)
 			return errs[metrictest.Value(rm)]

@@ -2,7 +2,6 @@ package asyncmetric_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -26,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // Errors that the default classification calls retryable and permanent.
 var (
 	errTransient = context.DeadlineExceeded
-	errPermanent = errors.New("refused for good")
+	errPermanent = error(&statusError{&status{code: 3}})
 )
 
 // fixed is a Retry without randomness: 1 s, 2 s, 4 s, then 4 s.

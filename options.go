@@ -158,6 +158,22 @@ func WithReplicas(more ...metric.Exporter) Option {
 	return optionFunc(func(c *config) { c.replicas = append(c.replicas, more...) })
 }
 
+// WithDeadLetter gives e exactly the data points that are refused for good: those
+// dropped with the reason permanent, but for what a partial success rejects, of
+// which nobody says which points they are. It gets each once; with a durable queue
+// and a crash at least once. The resource of what it gets says why, in the
+// attributes asyncmetric.drop.reason, .error, .attempts and .exporter.
+//
+// It has a goroutine and a queue of its own, of 8 MiB at most, so it does not hold
+// up delivery; only with a durable queue, what it has just been given waits for it,
+// as long as the export timeout. What it does not take is sent again, and the
+// oldest is dropped when its queue is full, which the error handler hears of.
+// ForceFlush and Shutdown include it. It must not be used by anything else. The
+// default is none.
+func WithDeadLetter(e metric.Exporter) Option {
+	return optionFunc(func(c *config) { c.deadLetter, c.deadLetterGiven = e, true })
+}
+
 // WithQueue replaces the queue in memory by another one, such as one on disk.
 // It must not be used by anything else; the exporter closes it at Shutdown.
 // [WithMaxQueueBytes], [WithMaxQueueSize] and [WithOverflow] cannot be combined

@@ -49,6 +49,7 @@ type outage struct {
 	began    time.Time // zero: there is none
 	points   int       // of the batch that failed first
 	failure  error     // of the last attempt that failed
+	advice   string    // what has to be mended; empty if that is not known
 	before   queue.Stats
 	last     uint64 // the position up to which all must be delivered; 0 while exports fail
 	reported bool
@@ -56,15 +57,16 @@ type outage struct {
 	quiet    time.Time // until then a new one is not reported
 }
 
-// failed notes an attempt that failed and will be repeated.
-func (r *reports) failed(points int, err error) {
+// failed notes an attempt that failed and will be repeated, and what has to be
+// mended, where that is known.
+func (r *reports) failed(points int, err error, advice string) {
 	stats, now := r.stats(), time.Now()
 	r.mu.Lock()
 	o := &r.outage
 	if o.began.IsZero() {
 		*o = outage{began: now, points: points, before: stats, next: later(now, o.quiet), quiet: o.quiet}
 	}
-	o.failure, o.last = err, 0
+	o.failure, o.advice, o.last = err, advice, 0
 	line := o.take(now, stats, r.name)
 	r.wake(o.next)
 	r.mu.Unlock()
@@ -155,6 +157,9 @@ func (o *outage) take(now time.Time, stats queue.Stats, name named) error {
 			counted(stats.Queued, "waits", "wait"),
 			counted(int(stats.Dropped-o.before.Dropped), "is lost", "are lost")) +
 			resolution(o.before, stats, ", resolution is being lost: %s became part of others")
+	}
+	if o.advice != "" {
+		line.text += "; " + o.advice
 	}
 	o.reported = true
 	o.next = o.began.Add(nextReminder(age))

@@ -365,7 +365,7 @@ func TestTheTextOfAnErrorMayUseTheExporter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var started *asyncmetric.Exporter
 		inner := &metrictest.Exporter{OnExport: func(context.Context, *metricdata.ResourceMetrics) error {
-			return reentrant{func() string { return fmt.Sprint(started.Status().State) }}
+			return errors.Join(errPermanent, reentrant{func() string { return fmt.Sprint(started.Status().State) }})
 		}}
 		e, r := start(t, inner)
 		started = e
@@ -378,7 +378,7 @@ func TestTheTextOfAnErrorMayUseTheExporter(t *testing.T) {
 
 func TestTheHookFindsADropCounted(t *testing.T) {
 	inner := &metrictest.Exporter{OnExport: func(_ context.Context, rm *metricdata.ResourceMetrics) error {
-		return errors.New("refused")
+		return fmt.Errorf("refused: %w", errPermanent)
 	}}
 	var e *asyncmetric.Exporter
 	var told []asyncmetric.Drop

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
-
-	"github.com/asyncmetric/asyncmetric/internal/outcome"
 )
 
 // Retry says how a failed export is repeated, and how a queue that fails is asked
@@ -33,6 +31,17 @@ type Retry struct {
 	// start of its last; then the batch is dropped with the reason elapsed. Zero
 	// means no limit.
 	MaxElapsedTime time.Duration
+	// Suspect is how long a batch fails, with errors that say nothing about it,
+	// until it is put to the test: its halves are sent, and if other data gets
+	// through and a part of it does not, that part is dropped with the reason
+	// permanent. See the documentation of the package. Zero means 15 minutes, a
+	// negative number never.
+	Suspect time.Duration
+	// Bisect says what becomes of a batch that is refused as bad data: it is
+	// halved until the bad points are alone, within a budget of requests, and
+	// only those are dropped. It is off by default, because a backend may have
+	// stored a part of what it refuses.
+	Bisect bool
 	// Multiplier is the growth of the delay, at least 1. Zero means 1.5.
 	Multiplier float64
 	// Jitter is the share of the delay, at most 1, by which it is lengthened or
@@ -49,56 +58,10 @@ type Retry struct {
 	Classify func(error) Verdict
 }
 
-// A Verdict says what an error of the inner exporter means. The zero value
-// leaves that to [DefaultClassify].
-type Verdict struct {
-	Action Action
-	// After is the delay that the server asked for, zero if it did not. The next
-	// attempt waits for it, also that of the next batch where this one is dropped.
-	// With ActionDefault it is ignored.
-	After time.Duration
-}
-
-// An Action is what becomes of a batch whose export failed.
-type Action int
-
-// The actions.
-const (
-	// ActionDefault leaves the decision to [DefaultClassify].
-	ActionDefault Action = iota
-	// ActionRetry sends the batch again.
-	ActionRetry
-	// ActionDrop drops the batch, with the reason permanent.
-	ActionDrop
-)
-
-// DefaultClassify says what an error of the inner exporter means to [Retry]
-// where nothing else is given.
-//
-// Worth another attempt are:
-//   - a deadline that passed, every net.Error, a connection that was refused,
-//     reset or broken, io.EOF and io.ErrUnexpectedEOF;
-//   - the gRPC codes that the OTLP specification calls retryable: Canceled,
-//     DeadlineExceeded, Aborted, OutOfRange, Unavailable, DataLoss, and
-//     ResourceExhausted only if the server sent RetryInfo. Without it, that
-//     code mostly means a message that is too large, and always will be;
-//   - the HTTP statuses 429, 502, 503 and 504, as otlpmetrichttp reports them.
-//
-// Everything else is not, a panic of the exporter included.
-//
-// See https://opentelemetry.io/docs/specs/otlp/#failures and
-// https://opentelemetry.io/docs/specs/otlp/#failures-1.
-func DefaultClassify(err error) Verdict {
-	if retry, after := outcome.Classify(err); retry {
-		return Verdict{Action: ActionRetry, After: after}
-	}
-	return Verdict{Action: ActionDrop}
-}
-
 // verdict classifies an error.
 func (r Retry) verdict(err error) Verdict {
 	v := r.Classify(err)
-	if v.Action != ActionRetry && v.Action != ActionDrop {
+	if v.Action < ActionRetry || v.Action > ActionDrop {
 		return DefaultClassify(err)
 	}
 	return v
@@ -114,6 +77,9 @@ func (r Retry) withDefaults() Retry {
 	}
 	if r.MaxInterval == 0 {
 		r.MaxInterval = max(30*time.Second, r.InitialInterval)
+	}
+	if r.Suspect == 0 {
+		r.Suspect = 15 * time.Minute
 	}
 	if r.Multiplier == 0 {
 		r.Multiplier = 1.5

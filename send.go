@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/asyncmetric/asyncmetric/batch"
 	"github.com/asyncmetric/asyncmetric/internal/contain"
 )
 
@@ -13,10 +14,14 @@ import (
 type result int
 
 const (
-	again    result = iota // it is time for the next attempt
-	ended                  // exported or dropped
-	handOver               // another sender may fare better
-	stopped                // delivery has to stop
+	ready    result = iota // it is time for the next attempt
+	exported               // but for points that the server rejected
+	dropped
+	parted   // its parts wait: it was too large, or some of it is bad
+	retry    // it failed, and waits for its next attempt
+	handOver // another sender may fare better
+	suspect  // it fails for so long that it has to be put to the test
+	stopped  // delivery has to stop
 )
 
 // work sends batches until none waits, or until it has to leave one to others.
@@ -26,6 +31,9 @@ func (s *sender) work(f *inflight) {
 		switch s.send(f, b) {
 		case handOver:
 			f.giveBack(b)
+			return
+		case suspect:
+			f.suspect(b)
 			return
 		case stopped:
 			return
@@ -50,21 +58,53 @@ func (s *sender) awaitPeers(f *inflight) {
 
 // send makes attempts until the batch has ended, or this sender cannot end it.
 func (s *sender) send(f *inflight, b *outgoing) (r result) {
+	for {
+		if r = s.try(f, b); r != retry {
+			return r
+		}
+		if s.isSuspect(f, b) {
+			return suspect
+		}
+		if r = s.backOff(f, b); r != ready {
+			s.conclude(b, r)
+			return r
+		}
+	}
+}
+
+// try makes one attempt, when it may be made.
+func (s *sender) try(f *inflight, b *outgoing) result {
 	if b.delays == nil {
 		b.delays = s.config.retry.backOff()
 	}
-	for r == again {
-		if r = s.await(f, b); r == again {
-			r = s.attempt(f, b)
-		}
+	r := s.await(f, b)
+	if r == ready {
+		r = s.attempt(f, b)
 	}
-	if r != handOver && b.attempts > 0 {
-		s.metrics.Concluded(b.last.Sub(b.first), errorTypeOf(b.result))
+	s.conclude(b, r)
+	return r
+}
+
+// conclude tells the metrics, and the flushes that wait for it, if a batch has
+// come to its end.
+func (s *sender) conclude(b *outgoing, r result) {
+	switch r {
+	case exported, dropped, parted, stopped:
+		if b.attempts > 0 {
+			s.metrics.Concluded(b.last.Sub(b.first), errorTypeOf(b.result))
+		}
 	}
 	if r == stopped && b.failure != nil {
 		s.flushes.droppedInFlight(b.position, s.reports.name.errorf("the last attempt failed: %w", b.failure))
 	}
-	return r
+}
+
+// isSuspect reports whether a batch that has failed has to be put to the test: it
+// has failed for long, or another one has been found to be bad a short time ago. It
+// is not to blame where there was no connection.
+func (s *sender) isSuspect(f *inflight, b *outgoing) bool {
+	limit := s.config.retry.Suspect
+	return limit > 0 && !b.unsent && (time.Since(b.failing) >= limit || time.Now().Before(s.alert) || f.isOnTrial())
 }
 
 // await waits until an attempt may be made, and drops what is too old for it or
@@ -73,7 +113,7 @@ func (s *sender) await(f *inflight, b *outgoing) result {
 	for s.ctx.Err() == nil {
 		s.expire(f, b)
 		if b.points() == 0 {
-			return ended
+			return dropped
 		}
 		if s.isElapsed(b, 0) {
 			return s.drop(f, b, b.points(), ReasonElapsed, b.failure)
@@ -83,7 +123,7 @@ func (s *sender) await(f *inflight, b *outgoing) result {
 			wait = s.pacer.start()
 		}
 		if wait == 0 {
-			return again
+			return ready
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -117,7 +157,7 @@ func (s *sender) isElapsed(b *outgoing, wait time.Duration) bool {
 	return limit > 0 && b.failure != nil && time.Since(b.first)+wait > limit
 }
 
-// attempt makes one attempt. It returns again when it is time for the next one.
+// attempt makes one attempt.
 func (s *sender) attempt(f *inflight, b *outgoing) result {
 	begin := time.Now()
 	if b.attempts++; b.attempts == 1 {
@@ -134,37 +174,55 @@ func (s *sender) attempt(f *inflight, b *outgoing) result {
 	case s.ctx.Err() != nil:
 		b.result = context.Cause(s.ctx) // it may be the stop that made the attempt fail
 		return stopped
-	case a.verdict.Action == ActionDrop:
-		s.answered()
-		return s.drop(f, b, b.points(), ReasonPermanent, a.err)
 	}
-	took := b.last.Sub(begin)
-	s.health.failed(took)
+	again := b.outOfRange
+	b.outOfRange = a.isOutOfRange && a.verdict.Action == ActionRetry
+	switch {
+	case a.verdict.Action == ActionDrop:
+		b.failing = time.Time{}
+		s.answered()
+		return s.refused(f, b, a.err)
+	case a.verdict.Action == ActionSplit:
+		b.failing = time.Time{}
+		s.answered()
+		if f.tooLarge(b) {
+			return parted
+		}
+		return s.setAside(f, b, a.err)
+	case again && b.outOfRange && f.tooLarge(b):
+		return parted
+	}
+	if b.failing.IsZero() {
+		b.failing = begin
+	}
+	b.took = b.last.Sub(begin)
+	b.needsMending, b.unsent = a.verdict.Refused, a.unsent
+	s.health.failed(b.took)
 	if s.config.retryDisabled {
-		return s.giveUp(f, b, took, a.err)
+		return s.giveUp(f, b, a.err)
 	}
 	b.failure = a.err
 	s.flushes.failed(b.position, a.err)
 	if len(s.peers) == 1 || b.attempts > maxFailures {
-		s.reports.failed(b.points(), a.err)
+		s.reports.failed(b.points(), a.err, a.advice)
 	}
-	return s.backOff(f, b, took)
+	return retry
 }
 
 // giveUp ends a batch whose only attempt failed: it is dropped, or, while
 // Shutdown delivers what a durable queue has, left to the next process with all
 // that is behind it. To try all that is queued once and then drop it is not what
 // a shutdown while the backend is away should do to such a queue.
-func (s *sender) giveUp(f *inflight, b *outgoing, took time.Duration, err error) result {
+func (s *sender) giveUp(f *inflight, b *outgoing, err error) result {
 	if s.durable && s.isClosing() {
 		b.failure = err
 		s.stop(errRetryOff)
 		return stopped
 	}
 	if s.health.isFailing() && s.hasPeer() {
-		s.restFor(took, err)
+		s.restFor(b.took, err)
 	}
-	return s.drop(f, b, b.points(), ReasonPermanent, err)
+	return s.setAside(f, b, err)
 }
 
 // answered notes that the destination is there: it took a batch, or refused it for
@@ -178,7 +236,11 @@ func (s *sender) answered() {
 // accept ends a batch that the server took, but for rejected points.
 func (s *sender) accept(f *inflight, b *outgoing, a answer) result {
 	rejected := min(b.points(), a.rejected)
-	f.export(b.points() - rejected)
+	if rejected == b.points() {
+		s.answered()
+		return s.setAside(f, b, a.err)
+	}
+	f.export(b, b.points()-rejected)
 	s.answered()
 	switch {
 	case rejected > 0:
@@ -187,31 +249,99 @@ func (s *sender) accept(f *inflight, b *outgoing, a answer) result {
 		b.result = nil
 		s.reports.reportLimited("exported, with a warning", a.err)
 	}
-	return ended
+	return exported
+}
+
+// bisectionBudget is how many requests Bisect may cost for one batch. To find one
+// bad point of 8192 takes 26.
+const bisectionBudget = 64
+
+// refused takes care of a batch that was refused as bad. What protobuf cannot
+// express is the reason where there is such a thing; then only that is dropped.
+func (s *sender) refused(f *inflight, b *outgoing, err error) result {
+	if invalid := b.takeInvalid(); invalid != nil {
+		s.setAside(f, invalid, fmt.Errorf("text that is not valid UTF-8: %w", err))
+		if b.points() == 0 {
+			return dropped
+		}
+		f.giveBack(b)
+		return parted
+	}
+	if s.config.retry.Bisect && b.points() > 1 {
+		if b.bisections == nil {
+			b.bisections = new(int)
+		}
+		if *b.bisections += 2; *b.bisections <= bisectionBudget {
+			f.halve(b)
+			return parted
+		}
+	}
+	return s.setAside(f, b, err)
+}
+
+// setAside drops what is refused for good, and gives it to the dead letter.
+func (s *sender) setAside(f *inflight, b *outgoing, err error) result {
+	if s.deadLetter != nil {
+		d := s.dropOf(b, b.points(), ReasonPermanent, err)
+		if err := s.deadLetter.add(b.copy(new(batch.Buffer)), d); err != nil {
+			s.reports.reportLimited("the dead letter", err)
+		}
+	}
+	return s.drop(f, b, b.points(), ReasonPermanent, err)
+}
+
+// dropOf describes the drop of points of a batch.
+func (s *sender) dropOf(b *outgoing, points int, reason DropReason, err error) Drop {
+	return Drop{
+		Exporter: string(s.reports.name), Points: points, Reason: reason, Err: err,
+		Attempts: b.attempts, Position: b.position,
+	}
 }
 
 // drop ends points of a batch without export.
 func (s *sender) drop(f *inflight, b *outgoing, points int, reason DropReason, err error) result {
-	d := Drop{Exporter: string(s.reports.name), Points: points, Reason: reason, Err: err, Position: b.position}
+	d := s.dropOf(b, points, reason, err)
 	f.drop(d)
 	s.flushes.droppedInFlight(b.position, dropError(d))
 	s.reports.reportDrop(d)
-	return ended
+	return dropped
 }
 
 // backOff waits before the next attempt, and decides whether another sender should
-// make it. A ForceFlush or Shutdown that has just begun to wait for the batch cuts
-// that short, but not what the server or the least interval demands, and the
-// delays start anew. The last attempt took the given time.
-func (s *sender) backOff(f *inflight, b *outgoing, took time.Duration) result {
-	wait, next := max(b.delays.NextBackOff(), s.leastWait()), again
+// make it.
+func (s *sender) backOff(f *inflight, b *outgoing) result {
+	wait, next := s.nextWait(b), ready
 	if s.isElapsed(b, wait) {
 		return s.drop(f, b, b.points(), ReasonElapsed, b.failure)
 	}
 	if s.health.isFailing() && s.hasPeer() {
 		wait, next = s.hold.wait(), handOver // the server may be that of the others, too
-		s.restFor(took+wait, b.failure)
+		s.restFor(b.took+wait, b.failure)
 	}
+	if !s.pause(b, wait) {
+		return stopped
+	}
+	return next
+}
+
+// maxRefusedInterval is how far the delay grows where somebody has to mend
+// something first.
+const maxRefusedInterval = 5 * time.Minute
+
+// nextWait returns how long to wait before the next attempt.
+func (s *sender) nextWait(b *outgoing) time.Duration {
+	b.delays.MaxInterval = s.config.retry.MaxInterval
+	if b.needsMending {
+		b.delays.MaxInterval = max(b.delays.MaxInterval, maxRefusedInterval)
+	}
+	return max(b.delays.NextBackOff(), s.leastWait())
+}
+
+// pause waits before the next attempt of a batch. A ForceFlush or Shutdown that
+// has just begun to wait for the batch cuts that short, but not what the server
+// or the least interval demands, and the delays start anew. It returns false if
+// delivery has to stop.
+func (s *sender) pause(b *outgoing, wait time.Duration) bool {
 	failed := contain.Text(b.failure)
 	show := func(wait time.Duration) { s.backingOff.Store(&backingOff{time.Now().Add(wait), failed}) }
 	show(wait)
@@ -229,10 +359,10 @@ func (s *sender) backOff(f *inflight, b *outgoing, took time.Duration) result {
 		}
 		select {
 		case <-timer.C:
-			return next
+			return true
 		case <-changed:
 		case <-s.ctx.Done():
-			return stopped
+			return false
 		}
 	}
 }

@@ -60,6 +60,10 @@ type delivery struct {
 	retries atomic.Uint64
 	durable bool // the queue is
 
+	alert time.Time // until then, what fails is put to the test at once; set while no sender works
+
+	deadLetter *deadLetter // nil if there is none
+
 	closing  chan struct{}   // closed when Shutdown has set closeCtx, before anything is stopped
 	closeCtx context.Context // of the first Shutdown; read after closing
 
@@ -89,6 +93,10 @@ type answer struct {
 	accepted bool // the server took the data, all but rejected points
 	rejected int
 	verdict  Verdict // if it did not
+
+	isOutOfRange bool   // it is a gRPC code that may mean the size of the batch
+	unsent       bool   // there was no connection
+	advice       string // what has to be mended; empty if that is not known
 }
 
 // export hands a copy of a batch to the exporter. The copy is made anew each
@@ -112,6 +120,11 @@ func (s *sender) export(b *outgoing) (a answer) {
 	if failed != nil {
 		return answer{err: failed, verdict: Verdict{Action: ActionDrop}}
 	}
+	_ = contain.Call("an error", func() error {
+		m := outcome.Classify(a.err, isRejection)
+		a.isOutOfRange, a.unsent, a.advice = m.Status.IsOutOfRange(), m.Unsent, m.Advice()
+		return nil
+	})
 	if a.verdict.After > 0 {
 		s.hold.hold(s.config.retry.granted(a.verdict.After))
 	}

@@ -58,6 +58,7 @@ func (e *Exporter) Shutdown(ctx context.Context) error {
 			closeErr = errors.Join(queueErr, closeErr)
 		}
 	}
+	closeErr = errors.Join(closeErr, e.closeDeadLetter(ctx))
 	undelivered := e.undelivered(gaveUp)
 	within(ctx, func() {
 		e.reports.close(ctx)
@@ -67,6 +68,14 @@ func (e *Exporter) Shutdown(ctx context.Context) error {
 	})
 	dropped, _ := w.flushes.result(f)
 	return errors.Join(dropped, asError(undelivered), closeErr, e.awaitMetrics(ctx, unregistered))
+}
+
+// closeDeadLetter shuts the dead letter down.
+func (e *Exporter) closeDeadLetter(ctx context.Context) (err error) {
+	if !within(ctx, func() { err = e.worker.deadLetter.shutdown(ctx) }) {
+		return e.name.errorf("shutdown: the dead letter has not ended: %w", ctx.Err())
+	}
+	return err
 }
 
 // lastGrace is how long after the end of its context Shutdown waits for what

@@ -27,7 +27,7 @@ type Stats struct {
 	Queued int
 	// InFlight is the number of data points in the collection, or with
 	// WithMerging in the batch, that is being delivered, until all of it has
-	// ended.
+	// ended. While it is put to the test, further collections may be in flight.
 	InFlight int
 	// Bytes is how many bytes of memory, or of a disk, count against the bound of
 	// the queue in bytes: those of what waits and, in memory, of what the queue

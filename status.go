@@ -28,6 +28,10 @@ type Status struct {
 	// Stats has them. The queues in memory and on disk do, and a stream that others
 	// use as well does not.
 	CountsBytes bool
+	// BatchLimit is how many data points a request may have, as learnt from requests
+	// that were refused as too large; zero if none was, or if larger ones get through
+	// again.
+	BatchLimit int
 	// Errors are the last ones that the error handler was given, at most 16,
 	// the newest first.
 	Errors []ReportedError
@@ -68,6 +72,7 @@ func (e *Exporter) Status() Status {
 		Errors:        e.reports.list(),
 		Settings:      e.config.settings(e.inner),
 	}
+	_, s.BatchLimit = e.worker.inflight.batchLimit()
 	if e.worker.hasEnded() {
 		s.State = StateShutDown
 		return s

@@ -103,7 +103,7 @@ func TestStatusKeepsTheLastErrors(t *testing.T) {
 		inner := &metrictest.Exporter{}
 		inner.OnExport = func(context.Context, *metricdata.ResourceMetrics) error {
 			calls++
-			return fmt.Errorf("error %d %s", calls, strings.Repeat("é", 5000))
+			return fmt.Errorf("error %d %s%w", calls, strings.Repeat("é", 5000), errPermanent)
 		}
 		e, r := start(t, inner)
 		for v := range int64(20) {

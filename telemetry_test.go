@@ -113,7 +113,7 @@ func TestTelemetryOfFailureHasTheTypeOfTheLastError(t *testing.T) {
 		exported  float64 // of 5 points
 		took      float64
 	}{
-		{"permanent", fails(errPermanent), "*errors.errorString", 0, 1},
+		{"permanent", fails(errPermanent), "code 3", 0, 1},
 		{"wrapped", fails(fmt.Errorf("upload: %w", quota{})), "quota_exceeded", 0, 1},
 		{"gRPC status", fails(grpcError(3)), "code 3", 0, 1},
 		{"its type panics", fails(mute{}), "_OTHER", 0, 1},
@@ -448,7 +448,7 @@ func TestTelemetryHasNamesUnitsAndKinds(t *testing.T) {
 			return data
 		}
 		none := component[0]
-		failed := attribute.String("error.type", "*errors.errorString")
+		failed := attribute.String("error.type", "code 3")
 		points, seconds := "{data_point}", "s"
 		want := map[string]metricdata.Metrics{}
 		add := func(name, unit string, data metricdata.Aggregation) {

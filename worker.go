@@ -35,6 +35,7 @@ type worker struct {
 	delays   *backoff.ExponentialBackOff // after an error of the queue
 	trouble  reminder                    // while it fails
 	unknown  map[string]struct{}         // unknown kinds of aggregation that have been reported
+	bad      map[uint64]time.Time        // series that were found to be bad, and until when that is remembered
 }
 
 // startWorker starts the goroutine.
@@ -44,7 +45,7 @@ func startWorker(exporters []metric.Exporter, q queue.Queue, d *delivery, t *tal
 		queue:    q,
 		senders:  make([]*sender, len(exporters)),
 		done:     make(chan struct{}),
-		inflight: inflight{tally: t},
+		inflight: inflight{tally: t, sizes: sizes{most: d.config.maxExportBatchSize}},
 		delays:   d.config.retry.backOff(),
 		unknown:  make(map[string]struct{}),
 	}

@@ -28,6 +28,9 @@ type Drop struct {
 	Reason DropReason
 	// Err is the error behind the drop; never nil.
 	Err error
+	// Attempts is how many attempts were made to export them; zero if none was, or
+	// if that is not known.
+	Attempts int
 	// Position is the position of the oldest collection concerned; zero if it
 	// never had one.
 	Position uint64

@@ -77,29 +77,43 @@ func finite(err error) error {
 // Errors yields err and the errors that it wraps, each before those that it
 // wraps itself, and at most 4096 of them. It yields nothing for nil.
 func Errors(err error) iter.Seq[error] {
+	return ErrorsOutside(err, func(error) bool { return false })
+}
+
+// ErrorsOutside is Errors without those for which closed is true, and without what
+// these wrap.
+func ErrorsOutside(err error, closed func(error) bool) iter.Seq[error] {
 	return func(yield func(error) bool) {
-		n := 0
-		walk(err, func(err error) bool {
-			n++
-			return n <= maxErrors && yield(err)
-		})
+		w := walker{closed: closed, yield: yield}
+		w.walk(err)
 	}
 }
 
-// walk reports false when yield has.
-func walk(err error, yield func(error) bool) bool {
+type walker struct {
+	closed, yield func(error) bool
+	seen          int
+}
+
+// walk reports false when it has to end.
+func (w *walker) walk(err error) bool {
 	if err == nil {
 		return true
 	}
-	if !yield(err) {
+	if w.seen++; w.seen > maxErrors {
+		return false
+	}
+	if w.closed(err) {
+		return true
+	}
+	if !w.yield(err) {
 		return false
 	}
 	switch e := err.(type) {
 	case interface{ Unwrap() error }:
-		return walk(e.Unwrap(), yield)
+		return w.walk(e.Unwrap())
 	case interface{ Unwrap() []error }:
 		for _, wrapped := range e.Unwrap() {
-			if !walk(wrapped, yield) {
+			if !w.walk(wrapped) {
 				return false
 			}
 		}

@@ -1,8 +1,8 @@
-// Package outcome says what an error of an exporter means: whether another
-// attempt may succeed, how many data points a server rejected, and how metrics
-// name the error. It recognises the errors of the OTLP exporters and of gRPC
-// without importing them: their packages would be in the binary of everybody
-// who uses another exporter.
+// Package outcome says what an error of an exporter means: what it says about
+// the batch, how many data points a server rejected, and how metrics name the
+// error. It recognises the errors of the OTLP exporters and of gRPC without
+// importing them: their packages would be in the binary of everybody who uses
+// another exporter.
 //
 // The functions call methods of the error, which may panic.
 package outcome
@@ -10,13 +10,9 @@ package outcome
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"math"
-	"net"
 	"reflect"
-	"strings"
-	"syscall"
+	"strconv"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -25,183 +21,154 @@ import (
 	"github.com/asyncmetric/asyncmetric/internal/contain"
 )
 
-// Classify reports whether an export that failed with err is worth another
-// attempt, and the delay that the server asked for, zero if it did not. The
-// documentation of asyncmetric.DefaultClassify has the rules.
-func Classify(err error) (retry bool, after time.Duration) {
-	for e := range contain.Errors(err) {
-		if status, ok := grpcStatusOf(e); ok {
-			return status.retryable()
-		}
-		if delay, ok := otlpHTTPRetryable(e); ok {
-			return true, delay
-		}
-	}
-	return isTransient(err), 0
+// A Class is what an error says about a batch. The larger one is the more
+// hopeful.
+type Class int
+
+// The classes.
+const (
+	// Unknown: nobody can tell.
+	Unknown Class = iota
+	// Bad: the data of the batch is bad.
+	Bad
+	// TooLarge: the batch is too large.
+	TooLarge
+	// Away: the destination is not there for us, which says nothing about the
+	// batch.
+	Away
+)
+
+// A Meaning is what an error means.
+type Meaning struct {
+	Class Class
+	// After is the delay that the server asked for, zero if it did not.
+	After time.Duration
+	// Refused says of Away that the destination takes nothing until someone mends
+	// something.
+	Refused bool
+	// Unsent says of Away that there was no connection, so that the batch cannot be
+	// the reason.
+	Unsent bool
+	// Status is the status in the error that decided.
+	Status Status
 }
 
-// isTransient recognises what fails between here and the server.
-func isTransient(err error) bool {
-	for e := range contain.Errors(err) {
-		if _, ok := e.(net.Error); ok && !isErrno(e) {
-			return true
-		}
-		for _, target := range []error{
-			context.DeadlineExceeded,
-			io.EOF, io.ErrUnexpectedEOF,
-			syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE,
-		} {
-			if is(e, target) {
-				return true
-			}
-		}
+// A Status is what a server answered. Zero means that there is none.
+type Status struct{ GRPC, HTTP int }
+
+// Classify says what an error means to a queue. Of joined errors, as of several
+// requests of one Export, the most hopeful one decides: else what was only not
+// delivered for the moment would be lost. An error of an unknown kind says nothing
+// beside one of a known kind, because wrappers join descriptions.
+//
+// Errors for which isRejection is true say which points a server rejected of what
+// it accepted. They are Bad, whatever they wrap.
+func Classify(err error, isRejection func(error) bool) Meaning {
+	m := decide(err, isRejection, meaningOf)
+	if m.Class == Unknown && err != nil {
+		m.Class = classOfText(contain.Text(err))
 	}
-	return false
+	return m
 }
 
-// IsDeadline reports whether err says that a deadline has passed.
-func IsDeadline(err error) bool {
-	for e := range contain.Errors(err) {
-		if is(e, context.DeadlineExceeded) {
-			return true
-		}
+// ClassifyOTLP says what an error means by the letter of the specification of
+// OTLP: Away is worth another attempt, everything else is Bad.
+func ClassifyOTLP(err error, isRejection func(error) bool) Meaning {
+	m := decide(err, isRejection, meaningToOTLP)
+	if m.Class != Away {
+		m.Class = Bad
 	}
-	return false
+	return m
 }
 
-// isErrno recognises the errors of the operating system. All of them have the
-// methods of a net.Error, "no space left" too.
-func isErrno(err error) bool {
-	_, ok := err.(syscall.Errno)
+// decide finds the most hopeful meaning of err and what it wraps.
+func decide(err error, isRejection func(error) bool, meaning func(error) Meaning) (most Meaning) {
+	closed := func(e error) bool {
+		if !isPartialSuccess(e) && !isRejection(e) {
+			return false
+		}
+		most.Class = max(most.Class, Bad)
+		return true
+	}
+	for e := range contain.ErrorsOutside(err, closed) {
+		m := meaning(e)
+		switch {
+		case m.Class > most.Class:
+			most = m
+		case m.Class == most.Class && m.Class != Unknown:
+			most.After = max(most.After, m.After)
+			most.Refused = most.Refused && m.Refused
+			most.Unsent = most.Unsent || m.Unsent
+		}
+	}
+	return most
+}
+
+// meaningOf returns what one error means, without those that it wraps.
+func meaningOf(err error) Meaning {
+	if s, ok := grpcStatusOf(err); ok {
+		return s.meaning(err)
+	}
+	if delay, ok := otlpHTTPRetryable(err); ok {
+		return Meaning{Class: Away, After: delay}
+	}
+	if status, ok := otlpHTTPStatus(err); ok {
+		return httpMeaning(status, err)
+	}
+	switch {
+	case err == contain.ErrPanic || err == contain.ErrGoexit || isOfEncoding(err):
+		return Meaning{Class: Bad}
+	case isClosed(err):
+		return Meaning{Class: Away, Refused: true}
+	case isTransient(err):
+		return Meaning{Class: Away, Unsent: isOfDialling(err)}
+	}
+	return Meaning{}
+}
+
+// meaningToOTLP is meaningOf for ClassifyOTLP.
+func meaningToOTLP(err error) Meaning {
+	if s, ok := grpcStatusOf(err); ok {
+		retry, after := s.retryable()
+		return Meaning{Class: away(retry), After: after}
+	}
+	delay, ok := otlpHTTPRetryable(err)
+	return Meaning{Class: away(ok || isTransient(err)), After: delay}
+}
+
+func away(is bool) Class {
+	if is {
+		return Away
+	}
+	return Unknown
+}
+
+// isPartialSuccess recognises the error by which the OTLP exporters say that the
+// server accepted a batch but for some of its data points. They do not export its
+// type.
+func isPartialSuccess(err error) bool {
+	_, ok := rejectedItems(err)
 	return ok
 }
 
-// is is errors.Is without the errors that err wraps.
-func is(err, target error) bool {
-	if err == target {
-		return true
-	}
-	e, ok := err.(interface{ Is(error) bool })
-	return ok && e.Is(target)
-}
-
-// The gRPC codes that OTLP calls retryable, by their numbers in
-// https://grpc.io/docs/guides/status-codes/.
-const (
-	grpcCanceled          = 1
-	grpcDeadlineExceeded  = 4
-	grpcResourceExhausted = 8
-	grpcAborted           = 10
-	grpcOutOfRange        = 11
-	grpcUnavailable       = 14
-	grpcDataLoss          = 15
-)
-
-// grpcStatus is what matters of a gRPC status.
-type grpcStatus struct {
-	code      uint64
-	name      string // of the code
-	retryInfo bool
-	delay     time.Duration // from RetryInfo
-}
-
-// errorType names the code. The server chooses it, so only the codes that gRPC
-// has get a name.
-func (s grpcStatus) errorType() attribute.KeyValue {
-	const lastCode = 16
-	if s.code > lastCode {
-		return semconv.ErrorTypeOther
-	}
-	return semconv.ErrorTypeKey.String(s.name)
-}
-
-func (s grpcStatus) retryable() (retry bool, after time.Duration) {
-	switch s.code {
-	case grpcCanceled, grpcDeadlineExceeded, grpcAborted, grpcOutOfRange, grpcUnavailable, grpcDataLoss:
-		return true, s.delay
-	case grpcResourceExhausted:
-		return s.retryInfo, s.delay
-	default:
-		return false, 0
-	}
-}
-
-// grpcStatusOf reads a status through the GRPCStatus method by which gRPC's
-// own status.FromError recognises an error. It does so by reflection: an
-// import would put gRPC into the binary of everyone who does not use it. The
-// method names are constants, so the linker still removes unused methods.
-func grpcStatusOf(err error) (s grpcStatus, ok bool) {
-	status, ok := call(reflect.ValueOf(err).MethodByName("GRPCStatus"))
-	if !ok || status.Kind() != reflect.Pointer || status.IsNil() {
-		return s, false
-	}
-	code, ok := call(status.MethodByName("Code"))
-	if !ok || !code.CanUint() {
-		return s, false
-	}
-	s.code, s.name = code.Uint(), fmt.Sprint(code.Interface())
-	if details, ok := call(status.MethodByName("Details")); ok {
-		if list, ok := details.Interface().([]any); ok {
-			s.retryInfo, s.delay = retryInfoIn(list)
-		}
-	}
-	return s, true
-}
-
-// retryInfoIn looks for a google.rpc.RetryInfo.
-func retryInfoIn(details []any) (found bool, delay time.Duration) {
-	for _, detail := range details {
-		if detail == nil {
-			continue
-		}
-		d, ok := call(reflect.ValueOf(detail).MethodByName("GetRetryDelay"))
-		if !ok {
-			continue
-		}
-		if d, ok := d.Interface().(interface{ AsDuration() time.Duration }); ok {
-			return true, max(0, d.AsDuration())
-		}
-	}
-	return false, 0
-}
-
-// call calls a method without parameters that has one result.
-func call(method reflect.Value) (result reflect.Value, ok bool) {
-	if !method.IsValid() || method.Type().NumIn() != 0 || method.Type().NumOut() != 1 {
-		return result, false
-	}
-	return method.Call(nil)[0], true
-}
-
-// otlpHTTPRetryable recognises the error by which otlpmetrichttp says that the
-// response asks for another attempt. Its type is not exported, and neither is
-// the delay in it.
-func otlpHTTPRetryable(err error) (delay time.Duration, ok bool) {
+func rejectedItems(err error) (points int, ok bool) {
 	v := reflect.ValueOf(err)
-	if v.Kind() == reflect.Pointer {
-		v = v.Elem()
-	}
-	if v.Kind() != reflect.Struct || v.Type().Name() != "retryableError" ||
-		!strings.HasSuffix(v.Type().PkgPath(), "/otlpmetrichttp") {
+	if v.Kind() != reflect.Struct || v.Type().Name() != "PartialSuccess" {
 		return 0, false
 	}
-	if f := v.FieldByName("throttle"); f.IsValid() && f.CanInt() {
-		delay = max(0, time.Duration(f.Int()))
+	f := v.FieldByName("RejectedItems")
+	if !f.IsValid() || !f.CanInt() {
+		return 0, false
 	}
-	return delay, true
+	return int(min(max(0, f.Int()), math.MaxInt)), true
 }
 
-// Rejected recognises the error by which the OTLP exporters say that the server
-// accepted a batch but for some of its data points, and returns their number.
-// The exporters do not export its type.
+// Rejected returns how many data points a server rejected of a batch that it
+// accepted otherwise.
 func Rejected(err error) (points int, ok bool) {
 	for e := range contain.Errors(err) {
-		v := reflect.ValueOf(e)
-		if v.Kind() != reflect.Struct || v.Type().Name() != "PartialSuccess" {
-			continue
-		}
-		if f := v.FieldByName("RejectedItems"); f.IsValid() && f.CanInt() {
-			return int(min(max(0, f.Int()), math.MaxInt)), true
+		if points, ok = rejectedItems(e); ok {
+			return points, true
 		}
 	}
 	return 0, false
@@ -229,6 +196,9 @@ func errorType(err error) attribute.KeyValue {
 	for e := range contain.Errors(err) {
 		if status, ok := grpcStatusOf(e); ok {
 			return status.errorType()
+		}
+		if status, ok := otlpHTTPStatus(e); ok {
+			return semconv.ErrorTypeKey.String(strconv.Itoa(status))
 		}
 	}
 	return semconv.ErrorType(err)

@@ -18,8 +18,10 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
-	"google.golang.org/grpc/tap"
 	"google.golang.org/protobuf/protoadapt"
+
+	"github.com/asyncmetric/asyncmetric/internal/metrictest"
+	"github.com/asyncmetric/asyncmetric/otlp"
 )
 
 // A grpcFault is how an OTLP/gRPC server answers a request that came over one
@@ -47,14 +49,15 @@ func impostorGRPC(t *testing.T) endpoint {
 	}).open(t)
 }
 
-// narrowGRPC starts an OTLP/gRPC server for which all requests are too large.
+// narrowGRPC starts an OTLP/gRPC server that takes no request with all points.
 func narrowGRPC(t *testing.T) endpoint {
+	size := func(n int) int {
+		record, err := otlp.Append(nil, metrictest.Numbers(n, 1))
+		require.NoError(t, err)
+		return len(record)
+	}
 	s := &grpcServer{credentials: insecure.NewCredentials()}
-	s.options = []grpc.ServerOption{grpc.MaxRecvMsgSize(1), grpc.InTapHandle(
-		func(ctx context.Context, _ *tap.Info) (context.Context, error) {
-			s.backend.fails()
-			return ctx, nil
-		})}
+	s.options = []grpc.ServerOption{grpc.MaxRecvMsgSize((size(points/2) + size(points)) / 2)}
 	return s.open(t)
 }
 

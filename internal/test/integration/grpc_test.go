@@ -24,24 +24,24 @@ var grpcCodes = []struct {
 	alone, delay verdict
 }{
 	{codes.Canceled, again, againAfterDelay},
-	{codes.Unknown, never, never},
+	{codes.Unknown, again, againAfterDelay},
 	{codes.InvalidArgument, never, never},
 	{codes.DeadlineExceeded, again, againAfterDelay},
-	{codes.NotFound, never, never},
-	{codes.AlreadyExists, never, never},
-	{codes.PermissionDenied, never, never},
-	{codes.ResourceExhausted, never, againAfterDelay},
-	{codes.FailedPrecondition, never, never},
+	{codes.NotFound, again, againAfterDelay},
+	{codes.AlreadyExists, again, againAfterDelay},
+	{codes.PermissionDenied, again, againAfterDelay},
+	{codes.ResourceExhausted, again, againAfterDelay},
+	{codes.FailedPrecondition, again, againAfterDelay},
 	{codes.Aborted, again, againAfterDelay},
-	{codes.OutOfRange, again, againAfterDelay},
-	{codes.Unimplemented, never, never},
-	{codes.Internal, never, never},
+	{codes.OutOfRange, verdict{retry: true, repeats: true}, verdict{retry: true, repeats: true, after: delay}},
+	{codes.Unimplemented, again, againAfterDelay},
+	{codes.Internal, again, againAfterDelay},
 	{codes.Unavailable, again, againAfterDelay},
 	{codes.DataLoss, again, againAfterDelay},
-	{codes.Unauthenticated, never, never},
+	{codes.Unauthenticated, again, againAfterDelay},
 }
 
-func TestOTLPOverGRPCIsSentAgainAsTheSpecificationSays(t *testing.T) {
+func TestOTLPOverGRPCIsSentAgainUnlessTheDataIsBad(t *testing.T) {
 	for _, tt := range grpcCodes {
 		t.Run(tt.code.String(), func(t *testing.T) {
 			testFault(t, func(t *testing.T) endpoint { return openGRPC(t, grpcStatus(tt.code)) }, tt.alone)
@@ -58,7 +58,7 @@ func TestOTLPOverGRPCIsSentAgainAsRetryInfoSays(t *testing.T) {
 		want  verdict
 	}{
 		"ResourceExhausted with no delay":     {grpcStatus(codes.ResourceExhausted, noDelay), again},
-		"ResourceExhausted with other detail": {grpcStatus(codes.ResourceExhausted, help), never},
+		"ResourceExhausted with other detail": {grpcStatus(codes.ResourceExhausted, help), again},
 		"Unavailable with a negative delay":   {grpcStatus(codes.Unavailable, negative), again},
 		"Unavailable with an endless delay": {
 			grpcStatus(codes.Unavailable, endlessDelay), verdict{retry: true, after: math.MaxInt64},

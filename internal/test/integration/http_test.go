@@ -15,13 +15,17 @@ var httpStatuses = []struct {
 	alone, delay verdict
 }{
 	{http.StatusBadRequest, never, never},
-	{http.StatusUnauthorized, never, never},
-	{http.StatusForbidden, never, never},
-	{http.StatusNotFound, never, never},
-	{http.StatusRequestTimeout, never, never},
-	{http.StatusRequestEntityTooLarge, never, never},
+	{http.StatusUnauthorized, again, again},
+	{http.StatusForbidden, again, again},
+	{http.StatusNotFound, again, again},
+	{http.StatusMethodNotAllowed, again, again},
+	{http.StatusProxyAuthRequired, again, again},
+	{http.StatusRequestTimeout, again, again},
+	{http.StatusRequestEntityTooLarge, halved, halved},
+	{http.StatusUnprocessableEntity, never, never},
 	{http.StatusTooManyRequests, again, againAfterDelay},
-	{http.StatusInternalServerError, never, never},
+	{http.StatusInternalServerError, again, again},
+	{http.StatusNotImplemented, again, again},
 	{http.StatusBadGateway, again, againAfterDelay},
 	{http.StatusServiceUnavailable, again, againAfterDelay},
 	{http.StatusGatewayTimeout, again, againAfterDelay},
@@ -32,7 +36,7 @@ var inSeconds = strconv.Itoa(int(delay.Seconds()))
 
 func asDate() string { return time.Now().Add(delay).UTC().Format(http.TimeFormat) }
 
-func TestOTLPOverHTTPIsSentAgainAsTheSpecificationSays(t *testing.T) {
+func TestOTLPOverHTTPIsSentAgainUnlessTheDataIsBad(t *testing.T) {
 	for _, tt := range httpStatuses {
 		for name, fault := range map[string]httpFault{
 			" with a delay": retryAfter(tt.status, inSeconds),

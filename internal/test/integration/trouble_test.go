@@ -62,12 +62,14 @@ var troubles = []trouble{
 	{"success, garbled", nil, httpWith(httpOK([]byte{0xff})), never},
 	{"success, half of a message", nil, httpWith(httpOK([]byte{0x0a, 0x08})), never},
 	{"success, text that is not UTF-8", nil, httpWith(httpOK([]byte{0x0a, 0x03, 0x12, 0x01, 0xff})), never},
-	{"success, longer than the exporter reads", grpcWith(grpcPartialSuccess(0, flood)), httpWith(httpFlood(http.StatusOK)), never},
+	// gRPC says the same of an answer that is too large as of a request.
+	{"success, longer than the exporter reads, over gRPC", grpcWith(grpcPartialSuccess(0, flood)), nil, halved},
+	{"success, longer than the exporter reads, over HTTP", nil, httpWith(httpFlood(http.StatusOK)), again},
 	// otlpmetrichttp reads the body before it looks at the status.
-	{"503, longer than the exporter reads", nil, httpWith(httpFlood(http.StatusServiceUnavailable)), never},
+	{"503, longer than the exporter reads", nil, httpWith(httpFlood(http.StatusServiceUnavailable)), again},
 	{
 		"request larger than the server takes",
-		narrowGRPC, httpWith(httpStatus(http.StatusRequestEntityTooLarge)), never,
+		narrowGRPC, httpWith(httpStatus(http.StatusRequestEntityTooLarge)), halved,
 	},
 }
 

@@ -20,6 +20,8 @@ import (
 // A verdict is what asyncmetric has to make of a fault.
 type verdict struct {
 	retry   bool
+	split   bool
+	repeats bool          // where it is sent again, it is sent in parts at the second failure
 	after   time.Duration // that the server asks for
 	dropped int           // points
 }
@@ -28,12 +30,16 @@ func (v verdict) action() asyncmetric.Action {
 	if v.retry {
 		return asyncmetric.ActionRetry
 	}
+	if v.split {
+		return asyncmetric.ActionSplit
+	}
 	return asyncmetric.ActionDrop
 }
 
 var (
 	again   = verdict{retry: true}
 	never   = verdict{dropped: points}
+	halved  = verdict{split: true}
 	partial = verdict{dropped: rejected}
 	warning = verdict{} // everything was taken, but the server had something to say
 )
@@ -144,9 +150,21 @@ func (server endpoint) deliver(t *testing.T, s settings) *outcome {
 func testDelivered(t *testing.T, server endpoint, s settings, want verdict) {
 	before, _ := server.record()
 	o := server.deliver(t, s)
+	if want.split {
+		assert.Greater(t, len(o.delivered), 1, "in parts")
+		o.stats.Retries = 0
+		assert.Equal(t, asyncmetric.Stats{Accepted: points, Exported: points}, o.stats)
+		assert.NoError(t, o.flushErr)
+		assert.Empty(t, o.drops)
+		return
+	}
 	if want.retry {
 		assert.Equal(t, failures, o.failed, "sent again until the server is healthy")
-		assert.Equal(t, []int{points}, o.delivered, "and then no more")
+		if want.repeats {
+			assert.Equal(t, []int{2, 1, 2}, o.delivered, "halved from the second failure on")
+		} else {
+			assert.Equal(t, []int{points}, o.delivered, "and then no more")
+		}
 		assert.NoError(t, o.flushErr)
 	} else {
 		assert.Equal(t, before+1, o.failed, "sent once")

@@ -51,7 +51,7 @@ const (
 //     and all other statuses. Refused is true for HTTP 401, 403, 404, 405, 407 and
 //     501, for gRPC Unauthenticated, PermissionDenied, Unimplemented and NotFound,
 //     and for an exporter or a client that has been shut down.
-//   - Nobody can tell (ActionRetry): errors of unknown kinds. An exporter of your
+//   - The error does not tell (ActionRetry): errors of unknown kinds. An exporter of your
 //     own that means it for good says so with a [RejectedError].
 //
 // What is retried in vain is put to the test, see Suspect of [Retry]. Of joined

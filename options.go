@@ -159,10 +159,11 @@ func WithReplicas(more ...metric.Exporter) Option {
 }
 
 // WithDeadLetter gives e exactly the data points that are refused for good: those
-// dropped with the reason permanent, but for what a partial success rejects, of
-// which nobody says which points they are. It gets each once; with a durable queue
-// and a crash at least once. The resource of what it gets says why, in the
-// attributes asyncmetric.drop.reason, .error, .attempts and .exporter.
+// dropped with the reason permanent. It does not get what a partial success rejects,
+// unless that is all of a batch, because the error does not say which points those
+// are. It gets each point once; with a durable queue and a crash at least once. The
+// resource of what it gets says why, in the attributes asyncmetric.drop.reason,
+// .error, .attempts and .exporter.
 //
 // It has a goroutine and a queue of its own, of 8 MiB at most, so it does not hold
 // up delivery; only with a durable queue, what it has just been given waits for it,

@@ -31,7 +31,7 @@ type outgoing struct {
 	took         time.Duration // by the last attempt
 	outOfRange   bool          // the last attempt failed with this code
 	unsent       bool          // the last attempt found no connection
-	needsMending bool          // the last attempt was refused until somebody mends something
+	needsMending bool          // the last attempt was refused, and will be until something is mended
 
 	refusal    *refusal // the last refusal as too large of what it is a part of
 	bisections *int     // how many more may be made of what it is a part of

@@ -324,8 +324,8 @@ func (s *sender) backOff(f *inflight, b *outgoing) result {
 	return next
 }
 
-// maxRefusedInterval is how far the delay grows where somebody has to mend
-// something first.
+// maxRefusedInterval is how far the delay grows where something has to be
+// mended first.
 const maxRefusedInterval = 5 * time.Minute
 
 // nextWait returns how long to wait before the next attempt.

@@ -3,6 +3,7 @@ package jetstream
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -193,4 +194,30 @@ func TestMoreReplicasThanServersIsAnErrorAtOnce(t *testing.T) {
 	_, _ = open(t, js)
 	_, err = Open(context.Background(), js, WithReplicas(3))
 	require.ErrorIs(t, err, ErrMismatch)
+}
+
+// Who operates a stream may bound its messages below the payload of the server, at
+// any time.
+func TestACollectionLargerThanTheStreamAllowsIsHandedOverInParts(t *testing.T) {
+	js := connect(t, startServer(t, nil).ClientURL())
+	handover := newExporter(t, js)
+	require.NoError(t, handover.Export(t.Context(), metrictest.Numbers(1, 1))) // makes the stream
+	stream, err := js.Stream(t.Context(), "ASYNCMETRIC")
+	require.NoError(t, err)
+	config := stream.CachedInfo().Config
+	config.MaxMsgSize = 16 << 10
+	_, err = js.UpdateStream(t.Context(), config)
+	require.NoError(t, err)
+
+	exporter, err := asyncmetric.New(handover)
+	require.NoError(t, err)
+	points := make([]metricdata.DataPoint[float64], 20_000) // that do not get smaller by compression
+	for i := range points {
+		points[i] = metricdata.DataPoint[float64]{Time: time.Now(), Value: rand.NormFloat64()}
+	}
+	require.NoError(t, exporter.Export(t.Context(), &metricdata.ResourceMetrics{ScopeMetrics: []metricdata.ScopeMetrics{{
+		Metrics: []metricdata.Metrics{{Name: "g", Data: metricdata.Gauge[float64]{DataPoints: points}}}}}}))
+	require.NoError(t, exporter.Shutdown(waiting(t)))
+	assert.Equal(t, uint64(20_000), exporter.Stats().Exported)
+	assert.Positive(t, exporter.Status().BatchLimit)
 }

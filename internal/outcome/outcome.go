@@ -27,7 +27,7 @@ type Class int
 
 // The classes.
 const (
-	// Unknown: nobody can tell.
+	// Unknown: the error says nothing that is known.
 	Unknown Class = iota
 	// Bad: the data of the batch is bad.
 	Bad

@@ -168,9 +168,16 @@ func (b *outgoing) expire(before time.Time) (points int) {
 		points = b.points()
 		b.part, b.joined = batch.Part{}, nil
 	}
-	for len(b.merged) > 0 && b.merged[0].Accepted().Before(before) {
-		points += b.merged[0].Points()
-		b.merged = b.merged[1:]
+	left := b.merged
+	for len(left) > 0 && left[0].Accepted().Before(before) {
+		points += left[0].Points()
+		left = left[1:]
+	}
+	switch {
+	case len(left) == 0:
+		b.merged = nil
+	case len(left) < len(b.merged):
+		b.take(left)
 	}
 	return points
 }

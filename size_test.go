@@ -189,6 +189,40 @@ func TestAllThatFitsArrivesInOrder(t *testing.T) {
 	})
 }
 
+// Of a merged batch, one collection may be left when the others are too old.
+func TestWhatIsLeftOfAMergedBatchIsHalved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		g := newGate()
+		backend := newStrict(t, nil)
+		limit := &narrow{most: 5, err: errTooLarge}
+		backend.refuses = func(rm *metricdata.ResourceMetrics) error {
+			switch {
+			case time.Since(begin) == 0:
+				return g.pass(context.Background())
+			case time.Since(begin) < 2*time.Minute:
+				return errTransient
+			}
+			return limit.export(context.Background(), rm)
+		}
+		inner := backend.exporter()
+		e, r := start(t, inner, asyncmetric.WithMerging(0), asyncmetric.WithMaxAge(90*time.Second))
+		require.NoError(t, e.Export(t.Context(), grown(1, 1)))
+		elapse(0)
+		require.NoError(t, e.Export(t.Context(), grown(10, 2))) // is too old when the backend is well
+		elapse(time.Minute)
+		require.NoError(t, e.Export(t.Context(), grown(10, 3)))
+		close(g.open)
+		elapse(5 * time.Minute)
+		assert.Equal(t, map[asyncmetric.DropReason]int{asyncmetric.ReasonAge: 10}, r.dropped())
+		assert.Equal(t, uint64(11), e.Stats().Exported)
+		for _, text := range r.texts() {
+			assert.NotContains(t, text, "panic")
+		}
+		shutdown(t, e, inner)
+	})
+}
+
 func TestWhatIsNotUTF8CostsItsPointOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rm := grown(100, 1)

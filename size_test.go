@@ -184,6 +184,7 @@ func TestAllThatFitsArrivesInOrder(t *testing.T) {
 			if len(large) == 0 {
 				assert.Empty(t, r.dropped())
 			}
+			assertNoPanic(t, r)
 			shutdown(t, e, inner)
 		})
 	})
@@ -216,9 +217,7 @@ func TestWhatIsLeftOfAMergedBatchIsHalved(t *testing.T) {
 		elapse(5 * time.Minute)
 		assert.Equal(t, map[asyncmetric.DropReason]int{asyncmetric.ReasonAge: 10}, r.dropped())
 		assert.Equal(t, uint64(11), e.Stats().Exported)
-		for _, text := range r.texts() {
-			assert.NotContains(t, text, "panic")
-		}
+		assertNoPanic(t, r)
 		shutdown(t, e, inner)
 	})
 }

@@ -72,6 +72,14 @@ func (s *strict) export(ctx context.Context, rm *metricdata.ResourceMetrics) err
 	return nil
 }
 
+// assertNoPanic demands that no panic was contained.
+func assertNoPanic(t *testing.T, r *record) {
+	t.Helper()
+	for _, text := range r.texts() {
+		assert.NotContains(t, text, "panic")
+	}
+}
+
 func (s *strict) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -175,6 +183,7 @@ func TestNoOutageCostsAPoint(t *testing.T) {
 							assert.Equal(t, int64(n), backend.last[id])
 						}
 						assert.Equal(t, uint64(30*n), e.Stats().Exported)
+						assertNoPanic(t, r)
 						shutdown(t, e, inner)
 					})
 				})
@@ -221,6 +230,7 @@ func TestTenHoursOfARefusalCostNothing(t *testing.T) {
 				for id := range int64(100) {
 					assert.Equal(t, int64(n*(n+1)/2), backend.total[id])
 				}
+				assertNoPanic(t, r)
 				shutdown(t, e, inner)
 			})
 		})
@@ -357,6 +367,7 @@ func TestABadBatchBlocksNothing(t *testing.T) {
 				for id, last := range backend.last {
 					assert.Equal(t, int64(n), last, "series %d", id)
 				}
+				assertNoPanic(t, r)
 				shutdown(t, e, inner)
 			})
 		})
@@ -525,6 +536,7 @@ func TestAFlickeringOutageCostsNothing(t *testing.T) {
 				assert.LessOrEqual(t, e.Stats().Queued, 4*n, "what is bad at the end, with nothing behind it")
 			}
 			_ = giveUp(e)
+			assertNoPanic(t, r)
 			assertSettled(t, e.Stats())
 		})
 	})
